@@ -1,0 +1,125 @@
+"""The table of benchmark models. Nothing heavy is imported until a model is built."""
+
+from __future__ import annotations
+
+from functools import partial
+
+from bench import inputs, light
+from bench.spec import InputSpec, ModelClass, ModelSpec, Variant
+
+WORDPIECE = 30522
+"""Ids in the vocabulary of BERT and its relatives."""
+
+INCEPTION_SIDE = 299
+
+
+def light_input(variant: Variant, *, name: str) -> tuple[InputSpec, ...]:
+    """Return the image that a file of the onnx package reads; these files have one variant only."""
+    del variant
+    name_in_file, shape = light.input_of(name)
+    return (InputSpec(name=name_in_file, shape=shape),)
+
+
+def light_model(name: str, model_class: ModelClass, summary: str) -> ModelSpec:
+    """Return the row of a model that ships with the onnx package."""
+    return ModelSpec(name=name, model_class=model_class, summary=summary, inputs=partial(light_input, name=name))
+
+
+def transformer(
+    name: str,
+    summary: str,
+    architecture: str,
+    model_inputs: partial[tuple[InputSpec, ...]],
+    *,
+    peer_type: str = "",
+    has_layers: bool = True,
+    has_math_attention: bool = False,
+) -> ModelSpec:
+    """Return the row of a transformer."""
+    return ModelSpec(
+        name=name,
+        model_class=ModelClass.TRANSFORMER,
+        summary=summary,
+        inputs=model_inputs,
+        architecture=architecture,
+        has_layers=has_layers,
+        has_math_attention=has_math_attention,
+        peer_type=peer_type,
+    )
+
+
+def cnn(
+    name: str, model_class: ModelClass, summary: str, architecture: str, *, small: int = 64, full: int = 224
+) -> ModelSpec:
+    """Return the row of a convolutional network; ``small`` and ``full`` are the sides of its images."""
+    sides = partial(inputs.image, small=small, full=full)
+    return ModelSpec(name=name, model_class=model_class, summary=summary, inputs=sides, architecture=architecture)
+
+
+PLAIN_TEXT = partial(inputs.text, num_ids=WORDPIECE)
+SEGMENTED_TEXT = partial(inputs.text, num_ids=WORDPIECE, num_segments=2)
+IMAGE = partial(inputs.image)
+GROUPED, LEGACY, OTHER = ModelClass.GROUPED_CONV, ModelClass.LEGACY_NORM, ModelClass.OTHER_CNN
+
+MODELS: tuple[ModelSpec, ...] = (
+    transformer("bert", "BERT-base, uncased", "language:bert", SEGMENTED_TEXT, peer_type="bert"),
+    transformer("distilbert", "DistilBERT-base", "language:distilbert", PLAIN_TEXT, peer_type="bert"),
+    transformer(
+        "albert",
+        "ALBERT-base v2",
+        "language:albert",
+        partial(inputs.text, num_ids=30000, num_segments=2),
+        peer_type="bert",
+    ),
+    transformer("gpt2", "GPT-2 124M with head", "language:gpt2", partial(inputs.text, num_ids=50257), peer_type="gpt2"),
+    transformer("llama", "Llama, size of SmolLM-135M", "language:llama", partial(inputs.text, num_ids=49152)),
+    transformer(
+        "t5-encoder",
+        "encoder of T5-small",
+        "language:t5_encoder",
+        partial(inputs.text, num_ids=32128),
+        peer_type="t5",
+        has_math_attention=True,
+    ),
+    transformer(
+        "whisper-encoder",
+        "encoder of Whisper tiny",
+        "perception:whisper_encoder",
+        partial(inputs.spectrogram),
+        peer_type="bart",
+    ),
+    transformer("vit", "ViT-B/16", "perception:vit", IMAGE, peer_type="vit"),
+    transformer(
+        "swin", "Swin-T", "perception:swin", IMAGE, peer_type="swin", has_layers=False, has_math_attention=True
+    ),
+    transformer("convnext", "ConvNeXt-T", "perception:convnext", IMAGE, has_layers=False),
+    transformer("squeezebert", "SqueezeBERT", "language:squeezebert", SEGMENTED_TEXT, peer_type="bert"),
+    cnn("resnext50", GROUPED, "ResNeXt-50 32x4d", "resnet:resnext50"),
+    cnn("resnext50-split", GROUPED, "ResNeXt-50 32x4d, 32 split convolutions", "resnet:resnext50_split"),
+    cnn("regnet", GROUPED, "RegNetY-400MF", "regnet:regnet_y_400mf"),
+    cnn("regnet-x", GROUPED, "RegNetX-400MF", "regnet:regnet_x_400mf"),
+    light_model("light_shufflenet", GROUPED, "ShuffleNet v1, Caffe2"),
+    light_model("light_bvlc_alexnet", LEGACY, "AlexNet with LRN, Caffe"),
+    light_model("light_inception_v1", LEGACY, "GoogLeNet with LRN, Caffe"),
+    light_model("light_zfnet512", LEGACY, "ZFNet-512 with LRN, Caffe2"),
+    light_model("light_densenet121", LEGACY, "DenseNet-121, batch norm and scale apart, Caffe"),
+    light_model("light_inception_v2", LEGACY, "Inception v2, batch norm and scale apart, Caffe"),
+    light_model("light_resnet50", OTHER, "ResNet-50, Caffe2"),
+    light_model("light_squeezenet", OTHER, "SqueezeNet 1.0, Caffe2"),
+    light_model("light_vgg19", OTHER, "VGG-19, Caffe"),
+    cnn("resnet18", OTHER, "ResNet-18", "resnet:resnet18"),
+    cnn("resnet50", OTHER, "ResNet-50 v1.5", "resnet:resnet50"),
+    cnn("resnet101", OTHER, "ResNet-101 v1.5", "resnet:resnet101"),
+    cnn("inception-v3", OTHER, "Inception v3", "inception:inception_v3", small=96, full=INCEPTION_SIDE),
+    cnn("googlenet", OTHER, "GoogLeNet with batch norm", "googlenet:googlenet"),
+    cnn("squeezenet", OTHER, "SqueezeNet 1.1", "squeezenet:squeezenet"),
+    cnn("mobilenet-v2", OTHER, "MobileNet v2", "mobilenet:mobilenet_v2"),
+    cnn("efficientnet-b0", OTHER, "EfficientNet-B0", "efficientnet:efficientnet_b0"),
+    ModelSpec(
+        name="nasrnn",
+        model_class=ModelClass.RECURRENT,
+        summary="the NAS cell of Zoph and Le, 5 steps of 512",
+        inputs=inputs.recurrence,
+        architecture="nasrnn:nasrnn",
+    ),
+)

@@ -1,0 +1,192 @@
+"""The Python interface: :func:`optimize` and :func:`load`. Nothing here prints."""
+
+from __future__ import annotations
+
+import os
+import shutil
+import tempfile
+import weakref
+from collections.abc import Callable, Mapping, Sequence
+from contextlib import ExitStack
+from dataclasses import replace
+from enum import StrEnum
+from functools import cached_property
+from pathlib import Path
+from typing import TYPE_CHECKING, Final, Literal, TypeVar, final
+
+from eqsat import output
+from eqsat.arguments import provider_names
+from eqsat.errors import UsageError
+from eqsat.events import Event
+from eqsat.job import Budget, Job, Target
+from eqsat.report import Report, Status
+from eqsat.supervisor import Isolation, ignore, supervise
+
+if TYPE_CHECKING:
+    import onnx
+    import onnxruntime
+
+_MODEL_NAME: Final = "model.onnx"
+
+_Word = TypeVar("_Word", bound=StrEnum)
+
+
+@final
+class Result:
+    """What :func:`optimize` found.
+
+    The model lives in a temporary folder that goes when this object goes: :meth:`save` it, or use :attr:`model`.
+
+    Attributes:
+        report: Everything there is to say about it.
+    """
+
+    def __init__(self, report: Report, folder: Path) -> None:
+        self.report = report
+        self._folder = folder
+        weakref.finalize(self, shutil.rmtree, folder, ignore_errors=True)
+
+    @property
+    def path(self) -> Path:
+        """The model's file, as long as this object lives."""
+        return _result_path(self._folder)
+
+    @cached_property
+    def model(self) -> onnx.ModelProto:
+        """The model in memory, external data included; read when it is first asked for."""
+        from ir.onnx_file import path_to_model
+
+        return path_to_model(self.path)
+
+    def save(self, path: str | os.PathLike[str]) -> Path:
+        """Write the model, with its external data where it has any, and return its path.
+
+        Raises:
+            UsageError: The path cannot be written to, or external data of another model is in the way.
+        """
+        goal = Path(path)
+        output.check_output(self.path, goal)
+        match self.report.status:
+            case Status.OPTIMIZED:
+                output.write_result(self.path, goal, input_path=self.path)
+            case Status.UNCHANGED:
+                output.write_input_copy(self.path, goal)
+        return goal
+
+
+def optimize(
+    model: str | os.PathLike[str] | onnx.ModelProto,
+    *,
+    provider: str | Sequence[str] = "CPUExecutionProvider",
+    threads: int = 0,
+    input_shapes: Mapping[str, Sequence[int]] | None = None,
+    search: str = "saturate",
+    search_options: Mapping[str, str] | None = None,
+    budget: Budget | None = None,
+    rules: Sequence[str | os.PathLike[str]] = (),
+    skip_rules: Sequence[str] = (),
+    enable_rules: Sequence[str] = (),
+    target: Target | Literal["provider", "portable"] = Target.PROVIDER,
+    strict: bool = False,
+    checks: int = 3,
+    seed: int = 0,
+    cost_db: str | os.PathLike[str] | None = None,
+    isolation: Isolation | Literal["process", "none"] = Isolation.PROCESS,
+    progress: Callable[[Event], None] | None = None,
+) -> Result:
+    """Look for a faster model that computes the same.
+
+    Args:
+        model: A path, or a model in memory. Neither is changed.
+        provider: ONNX Runtime's name of the execution provider (``"cpu"`` and ``"cuda"`` will do), or several in order
+            of priority.
+        threads: Intra-op threads the model will run with; 0 is ONNX Runtime's default.
+        input_shapes: Shapes by input name to price, verify and measure at, for inputs with symbolic dimensions.
+        search: Name of the search.
+        search_options: Options of the search, by name.
+        budget: Limits on time, memory and e-nodes.
+        rules: Further rules files.
+        skip_rules: Rules or groups of rules to leave out.
+        enable_rules: Rules that are off by default (lossy ones) to use.
+        target: ``"portable"`` allows standard ONNX operators only, ``"provider"`` the provider's own too.
+        strict: Leave out the rules that assume that values are finite.
+        checks: Random inputs to verify the result on.
+        seed: Seed of every random choice.
+        cost_db: Path of the price database; None is the one in the user's cache folder.
+        isolation: ``"process"`` runs in a worker process, which holds the limits and survives native crashes;
+            ``"none"`` runs in this one.
+        progress: Is called with every event, in this thread.
+
+    Returns:
+        The faster model, or the model unchanged and the reason why.
+
+    Raises:
+        ModelError: The model is missing, broken or not supported.
+        UsageError: An argument is wrong.
+        RulesError: A rules file is broken or unsafe.
+        VerificationError: What was found does not compute the same.
+        BudgetError: A limit was reached before there was any result.
+        ProviderError: The provider is not available on this machine.
+    """
+    with ExitStack() as on_error:
+        folder = Path(tempfile.mkdtemp(prefix="eqsat-result-"))
+        on_error.callback(shutil.rmtree, folder, ignore_errors=True)
+        _result_path(folder).parent.mkdir()
+        job = Job(
+            input_path=str(_path_of(model, folder)),
+            output_path=str(_result_path(folder)),
+            providers=provider_names([provider] if isinstance(provider, str) else provider),
+            threads=threads,
+            input_shapes={name: tuple(shape) for name, shape in (input_shapes or {}).items()},
+            rule_files=tuple(os.fspath(path) for path in rules),
+            skip_rules=tuple(skip_rules),
+            enable_rules=tuple(enable_rules),
+            search=search,
+            search_options=dict(search_options or {}),
+            budget=budget or Budget(),
+            target=_member(Target, target, "target"),
+            is_strict=strict,
+            num_checks=checks,
+            seed=seed,
+            cost_db="" if cost_db is None else os.fspath(cost_db),
+        )
+        report = supervise(job, isolation=_member(Isolation, isolation, "isolation"), on_event=progress or ignore)
+        on_error.pop_all()
+    return Result(replace(report, output=""), folder)
+
+
+def load(
+    path: str | os.PathLike[str], providers: Sequence[str] | None = None, *, threads: int = 0
+) -> onnxruntime.InferenceSession:
+    """Return a session of a model with the session options that were found to be the fastest for it.
+
+    Args:
+        path: A model that :func:`optimize` wrote; any other model gets ONNX Runtime's defaults.
+        providers: ONNX Runtime's names of the execution providers, in order of priority; None is all that it lists.
+        threads: Intra-op threads; 0 is ONNX Runtime's default.
+
+    Raises:
+        ModelError: The options in the file are none that this version knows.
+    """
+    from eqsat.runtime.drop_in import load as load_session
+
+    return load_session(Path(path), providers, threads=threads)
+
+
+def _member(kind: type[_Word], word: str, name: str) -> _Word:
+    try:
+        return kind(word)
+    except ValueError:
+        raise UsageError(f"{name} is {word!r}; it can be {', '.join(kind)}") from None
+
+
+def _result_path(folder: Path) -> Path:
+    return folder / "output" / _MODEL_NAME
+
+
+def _path_of(model: str | os.PathLike[str] | onnx.ModelProto, folder: Path) -> Path:
+    if isinstance(model, str | os.PathLike):
+        return Path(model)
+    from ir.onnx_file import model_to_path
+
+    return model_to_path(model, folder)

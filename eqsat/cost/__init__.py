@@ -1,0 +1,1 @@
+"""What every e-node costs, measured on the device the model will run on."""

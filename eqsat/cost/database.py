@@ -1,0 +1,209 @@
+"""Keeps measured prices between runs and shares them between processes.
+
+A price database is a cache: losing it costs time, never correctness. So nothing that can be wrong with the file
+reaches the caller as an exception; the prices then live in memory only, and one warning says so.
+"""
+
+from __future__ import annotations
+
+import math
+import os
+import sqlite3
+import threading
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import astuple, dataclass
+from pathlib import Path
+from types import TracebackType
+from typing import Final, Self, final
+
+SCHEMA_VERSION: Final = 1
+"""Stored in the file; a file of an older one is emptied, one of a newer one is left alone."""
+
+BUSY_TIMEOUT_S: Final = 30.0
+"""How long to wait for another process to finish writing."""
+
+_CREATE: Final = """
+CREATE TABLE prices (
+    signature TEXT NOT NULL,
+    provider TEXT NOT NULL,
+    device TEXT NOT NULL,
+    threads INTEGER NOT NULL,
+    level TEXT NOT NULL,
+    ort_version TEXT NOT NULL,
+    latency_us REAL NOT NULL CHECK (latency_us >= 0),
+    spread REAL NOT NULL,
+    num_runs INTEGER NOT NULL,
+    measured_at REAL NOT NULL,
+    PRIMARY KEY (signature, provider, device, threads, level, ort_version)
+) WITHOUT ROWID
+"""
+_SELECT: Final = """
+SELECT latency_us, spread, num_runs, measured_at FROM prices
+WHERE signature = ? AND provider = ? AND device = ? AND threads = ? AND level = ? AND ort_version = ?
+"""
+_UPSERT: Final = "INSERT OR REPLACE INTO prices VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?)"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class PriceKey:
+    """What a price is the price of; equal keys may share one measurement.
+
+    Attributes:
+        signature: Text that determines the micro-model: operator, attributes, types.
+        provider: ONNX Runtime provider name.
+        device: Name of the processor or graphics card.
+        threads: Intra-op threads; 0 is ONNX Runtime's default.
+        level: Graph optimisation level.
+        ort_version: Version of ONNX Runtime.
+    """
+
+    signature: str
+    provider: str
+    device: str
+    threads: int
+    level: str
+    ort_version: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class StoredPrice:
+    """A price as it is kept.
+
+    Attributes:
+        latency_us: Time of the micro-model's nodes; finite, not negative.
+        spread: Distance of the quartiles of the runs over their median.
+        num_runs: Runs behind it.
+        measured_at: When, in seconds since 1970 (UTC).
+
+    Raises:
+        ValueError: ``latency_us`` is negative or not finite.
+    """
+
+    latency_us: float
+    spread: float
+    num_runs: int
+    measured_at: float
+
+    def __post_init__(self) -> None:
+        if not (math.isfinite(self.latency_us) and self.latency_us >= 0):
+            raise ValueError(f"{self.latency_us} us is no price")
+
+
+def default_path() -> Path:
+    """Return the user's price database: ``eqsat/prices.sqlite`` in ``$XDG_CACHE_HOME``, or in ``~/.cache``."""
+    configured = os.environ.get("XDG_CACHE_HOME", "")
+    cache = Path(configured) if Path(configured).is_absolute() else Path.home() / ".cache"
+    return cache / "eqsat" / "prices.sqlite"
+
+
+@final
+class PriceDatabase:
+    """Prices by key, in a SQLite file that several processes may use at once, or in memory where the file is no use."""
+
+    def __init__(self, path: Path | None = None, *, on_warning: Callable[[str], None] = lambda _: None) -> None:
+        """Open or make the file.
+
+        Args:
+            path: The file; :func:`default_path` where it is left out.
+            on_warning: Is told, at most once, why prices are kept in memory only.
+        """
+        self._path = default_path() if path is None else path
+        self._on_warning = on_warning
+        self._lock = threading.RLock()
+        self._memory: dict[PriceKey, StoredPrice] = {}
+        self._connection: sqlite3.Connection | None = None
+        with self._falling_back():
+            self._path.parent.mkdir(parents=True, exist_ok=True)
+            self._connection = sqlite3.connect(
+                self._path, timeout=BUSY_TIMEOUT_S, isolation_level=None, check_same_thread=False
+            )
+            self._prepare(self._connection)
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
+    ) -> None:
+        self.close()
+
+    @property
+    def is_persistent(self) -> bool:
+        """True while prices go to the file."""
+        return self._connection is not None
+
+    def get_many(self, keys: Iterable[PriceKey]) -> dict[PriceKey, StoredPrice]:
+        """Return the prices that are known, by key."""
+        wanted = list(keys)
+        with self._lock:
+            found = {key: self._memory[key] for key in wanted if key in self._memory}
+            with self._falling_back():
+                if self._connection is not None:
+                    for key in wanted:
+                        row = self._connection.execute(_SELECT, astuple(key)).fetchone()
+                        if row is not None:
+                            found[key] = _stored_price(row)
+        return found
+
+    def put_many(self, prices: Mapping[PriceKey, StoredPrice]) -> None:
+        """Keep prices, all of them or none; a known key gets the new price."""
+        with self._lock:
+            with self._falling_back():
+                if self._connection is not None:
+                    rows = [(*astuple(key), *astuple(price)) for key, price in prices.items()]
+                    with _transaction(self._connection):
+                        self._connection.executemany(_UPSERT, rows)
+                    return
+            self._memory.update(prices)
+
+    def close(self) -> None:
+        """Close the file; prices put afterwards stay in memory."""
+        with self._lock:
+            connection, self._connection = self._connection, None
+            if connection is not None:
+                connection.close()
+
+    @contextmanager
+    def _falling_back(self) -> Iterator[None]:
+        """Turn to memory for good when the file cannot be used."""
+        try:
+            yield
+        except (sqlite3.Error, OSError, ValueError) as error:
+            self.close()
+            self._on_warning(f"{self._path}: prices are not kept after this run ({error})")
+
+    def _prepare(self, connection: sqlite3.Connection) -> None:
+        connection.execute("PRAGMA journal_mode = WAL")
+        connection.execute("PRAGMA synchronous = NORMAL")
+        if _schema_version(connection) == SCHEMA_VERSION:
+            return
+        with _transaction(connection):
+            version = _schema_version(connection)
+            if version > SCHEMA_VERSION:
+                raise ValueError(f"written by a newer version, schema {version}")
+            if version < SCHEMA_VERSION:
+                connection.execute("DROP TABLE IF EXISTS prices")
+                connection.execute(_CREATE)
+                connection.execute(f"PRAGMA user_version = {SCHEMA_VERSION}")
+
+
+@contextmanager
+def _transaction(connection: sqlite3.Connection) -> Iterator[None]:
+    """Hold the write lock from the beginning, so that two writers wait for each other and never deadlock."""
+    connection.execute("BEGIN IMMEDIATE")
+    try:
+        yield
+    except BaseException:
+        connection.execute("ROLLBACK")
+        raise
+    connection.execute("COMMIT")
+
+
+def _schema_version(connection: sqlite3.Connection) -> int:
+    return int(connection.execute("PRAGMA user_version").fetchone()[0])
+
+
+def _stored_price(row: tuple[float, float, int, float]) -> StoredPrice:
+    latency_us, spread, num_runs, measured_at = row
+    return StoredPrice(latency_us=latency_us, spread=spread, num_runs=num_runs, measured_at=measured_at)

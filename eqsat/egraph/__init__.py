@@ -1,0 +1,1 @@
+"""The e-graph: every equivalent form of a model at once."""

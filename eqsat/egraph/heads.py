@@ -1,0 +1,269 @@
+"""The right side of a rule, worked out in Python for one match: new e-nodes, unions, assertions.
+
+Everything is built and typed in a draft first. A right side that cannot exist, or whose type is not its left side's,
+is refused before egglog hears of it, and the rule that asked for it is known by name.
+"""
+
+from __future__ import annotations
+
+import math
+import operator
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Final, TypeAlias
+
+from eqsat.egraph.egglog import Call, Expr_, Let, Lit, Set, Union, Var, assert_fact, call, set_value
+from eqsat.egraph.egglog import Union as UnionAction
+from eqsat.egraph.egglog import ActionCommand, SPAN
+from eqsat.egraph.enode import ENode
+from eqsat.egraph.expressions import attribute_term, class_term
+from eqsat.egraph.schema import HANDLES
+from ir.types import TensorType
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from eqsat.egraph.egglog import Action, Command, Expr
+    from eqsat.egraph.mirror import Draft
+    from eqsat.rules.signatures import Signatures
+    from ir.graph import AttributeValue
+
+Binding: TypeAlias = "int | float | str | tuple[int, ...]"
+"""What a variable of a rule stands for: the handle of an e-class, or an attribute."""
+
+
+class IllTypedError(Exception):
+    """A rule's right side has another type than its left side: the rule is unsound."""
+
+
+class UndefinedError(Exception):
+    """A primitive has no value here: the match gives nothing."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Evaluation:
+    """What one application does, besides the drafted e-nodes.
+
+    Attributes:
+        commands: Unions and assertions, to be run after the draft's own commands.
+        unions: Pairs of handles made equal.
+    """
+
+    commands: tuple[Command, ...]
+    unions: tuple[tuple[int, int], ...]
+
+
+def evaluate_head(
+    head: Sequence[Action],
+    bindings: Mapping[str, Binding],
+    draft: Draft,
+    signatures: Signatures,
+) -> Evaluation:
+    """Build the right side of a rule in ``draft``.
+
+    Raises:
+        IllTypedError: A union would join two types.
+        UndefinedError: A primitive has no value.
+        TypeInferenceError: A node of the right side cannot exist.
+        UntypedError: A type that is needed is not known.
+    """
+    names: dict[str, tuple[str, Binding]] = {}
+    terms = _Terms(bindings, names, draft, signatures)
+    commands: list[Command] = []
+    unions: list[tuple[int, int]] = []
+    for action in head:
+        match action:
+            case Let():
+                names[action.lhs] = terms.value(action.rhs)
+            case Union():
+                sort, left = terms.value(action.lhs)
+                _, right = terms.value(action.rhs)
+                if not isinstance(left, int) or not isinstance(right, int):
+                    raise UndefinedError("a union needs two e-classes")
+                _check_types(draft, left, right)
+                unions.append((left, right))
+                both = [class_term(sort, left), class_term(sort, right)]
+                commands.append(ActionCommand(UnionAction(SPAN, *both)))
+            case Expr_():
+                if isinstance(action.expr, Call):
+                    commands.append(assert_fact(terms.fact(action.expr)))
+            case Set():
+                arguments = [terms.term(argument) for argument in action.args]
+                commands.append(set_value(action.lhs, arguments, terms.term(action.rhs)))
+            case _:
+                raise UndefinedError("this action is not allowed in a rule")
+    return Evaluation(commands=tuple(commands), unions=tuple(unions))
+
+
+def _check_types(draft: Draft, left: int, right: int) -> None:
+    one, two = draft.type_of(left), draft.type_of(right)
+    if isinstance(one, TensorType) and isinstance(two, TensorType) and not are_compatible(one, two):
+        raise IllTypedError(f"{describe(one)} became {describe(two)}")
+
+
+def are_compatible(one: TensorType, two: TensorType) -> bool:
+    """Return whether two types can be of one value: known sizes agree, symbols may hide any size."""
+    return (
+        one.dtype == two.dtype
+        and one.rank == two.rank
+        and all(a == b or a < 0 or b < 0 for a, b in zip(one.shape, two.shape, strict=True))
+    )
+
+
+def describe(type_: TensorType) -> str:
+    """Return a type as text for messages."""
+    dims = "x".join(str(dim) if dim >= 0 else "?" for dim in type_.shape)
+    return f"type {type_.dtype} [{dims}]"
+
+
+class _Terms:
+    def __init__(
+        self,
+        bindings: Mapping[str, Binding],
+        names: Mapping[str, tuple[str, Binding]],
+        draft: Draft,
+        signatures: Signatures,
+    ) -> None:
+        self.bindings = bindings
+        self.names = names
+        self.draft = draft
+        self.signatures = signatures
+
+    def value(self, expr: Expr, sort: str = "Tensor") -> tuple[str, Binding]:
+        """Return sort and value of a term; ``sort`` is what its place asks for."""
+        if isinstance(expr, Var):
+            if expr.name in self.names:
+                return self.names[expr.name]
+            return sort, self.bindings[expr.name]
+        if isinstance(expr, Lit):
+            return _literal(expr)
+        signature = self.signatures.names.get(expr.name)
+        if signature is None:
+            return self._primitive(expr, sort)
+        arguments = [self.value(argument, wanted) for argument, wanted in zip(expr.args, signature.inputs, strict=True)]
+        if signature.output not in HANDLES:
+            return signature.output, tuple(value for _, value in arguments)  # type: ignore[return-value]
+        if expr.name in HANDLES.values():
+            return signature.output, arguments[0][1]
+        return signature.output, self._enode(expr.name, signature.inputs, [value for _, value in arguments])
+
+    def _enode(self, name: str, sorts: Sequence[str], values: Sequence[Binding]) -> int:
+        children: list[int] = []
+        attributes: list[AttributeValue] = []
+        for sort, value in zip(sorts, values, strict=True):
+            if sort in HANDLES and isinstance(value, int):
+                children.append(self.draft.mirror.canonical[value] if value < len(self.draft.mirror.canonical) else value)
+            elif sort.endswith("Attrs") and isinstance(value, tuple):
+                attributes.extend(value)
+            else:
+                attributes.append(value)
+        return self.draft.add(ENode(name, tuple(children), tuple(attributes)))
+
+    def _primitive(self, expr: Call, sort: str) -> tuple[str, Binding]:
+        arguments = [self.value(argument, "i64")[1] for argument in expr.args]
+        try:
+            result = _PRIMITIVES[expr.name](*arguments)
+        except (ZeroDivisionError, IndexError, OverflowError, ValueError) as error:
+            raise UndefinedError(f"{expr.name}: {error}") from error
+        if isinstance(result, float) and not math.isfinite(result):
+            raise UndefinedError(f"{expr.name}: not finite")
+        if isinstance(result, int) and not -(2**63) <= result < 2**63:
+            raise UndefinedError(f"{expr.name}: overflow")
+        return sort, result
+
+    def term(self, expr: Expr, sort: str = "i64") -> Expr:
+        """Return a term in which everything is worked out."""
+        found, value = self.value(expr, sort)
+        if found in HANDLES and isinstance(value, int):
+            return class_term(found, value)
+        return attribute_term("f64" if isinstance(value, float) else found, value)
+
+    def fact(self, expr: Call) -> Call:
+        """Return an asserted relation with its arguments worked out."""
+        signature = self.signatures.names[expr.name]
+        arguments = []
+        for argument, sort in zip(expr.args, signature.inputs, strict=True):
+            _, value = self.value(argument, sort)
+            if sort in HANDLES and isinstance(value, int):
+                arguments.append(class_term(sort, value))
+            elif sort.endswith("Attrs"):
+                raise UndefinedError(f"{expr.name}: records cannot be asserted by a candidate")
+            else:
+                arguments.append(attribute_term(sort, value))
+        return call(expr.name, *arguments)
+
+
+def _literal(expr: Lit) -> tuple[str, Binding]:
+    value = expr.value.value  # type: ignore[union-attr]
+    match value:
+        case bool():
+            return "bool", int(value)
+        case int():
+            return "i64", value
+        case float():
+            return "f64", value
+        case str():
+            return "String", value
+        case _:
+            raise UndefinedError("a literal of no known sort")
+
+
+def _divide(one: Binding, two: Binding) -> Binding:
+    """Division as egglog does it: integers are cut towards zero."""
+    if isinstance(one, int) and isinstance(two, int):
+        quotient = abs(one) // abs(two)
+        return quotient if (one < 0) == (two < 0) else -quotient
+    return float(one) / float(two)  # type: ignore[arg-type]
+
+
+def _remainder(one: int, two: int) -> int:
+    return int(math.fmod(one, two))
+
+
+def _replaced(vector: tuple[int, ...], index: int, value: int) -> tuple[int, ...]:
+    _in_range(vector, index)
+    return (*vector[:index], value, *vector[index + 1 :])
+
+
+def _removed(vector: tuple[int, ...], index: int) -> tuple[int, ...]:
+    _in_range(vector, index)
+    return (*vector[:index], *vector[index + 1 :])
+
+
+def _element(vector: tuple[int, ...], index: int) -> int:
+    _in_range(vector, index)
+    return vector[index]
+
+
+def _in_range(vector: tuple[int, ...], index: int) -> None:
+    if not 0 <= index < len(vector):
+        raise IndexError(f"index {index} of {len(vector)}")
+
+
+def _joined(*vectors: tuple[int, ...]) -> tuple[int, ...]:
+    return tuple(element for vector in vectors for element in vector)
+
+
+_PRIMITIVES: Final[Mapping[str, Callable[..., Binding]]] = {
+    "+": operator.add,
+    "-": operator.sub,
+    "*": operator.mul,
+    "/": _divide,
+    "%": _remainder,
+    "min": min,
+    "max": max,
+    "abs": abs,
+    "neg": operator.neg,
+    "to-f64": float,
+    "to-i64": int,
+    "vec-of": lambda *elements: tuple(elements),
+    "vec-empty": tuple,
+    "vec-append": _joined,
+    "vec-push": lambda vector, element: (*vector, element),
+    "vec-length": len,
+    "vec-get": _element,
+    "vec-set": _replaced,
+    "vec-remove": _removed,
+    "vec-pop": lambda vector: vector[:-1],
+}
+"""The primitives that give a value, as egglog defines them; the others are conditions and stand in bodies only."""

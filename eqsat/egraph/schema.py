@@ -1,0 +1,125 @@
+"""The e-graph's sorts, constructors and facts, as egglog text made from the operator table.
+
+An operator of the table is a constructor of sort ``Tensor`` (of sort ``Multi`` where it has several outputs, which
+``(Out multi i)`` takes apart). Its inputs come first: one ``Tensor`` each, ``(Absent)`` where one is missing, one
+``TList`` for an operator of any number of inputs. Attributes follow: one in its own sort, several in a record
+``(ConvA strides pads dilations group)`` of sort ``ConvAttrs``.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Final
+
+from ir.operators import OPERATORS, Kind, Operator
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable
+
+MAX_RANK: Final = 8
+
+SORT_OF_KIND: Final = {
+    Kind.INT: "i64",
+    Kind.FLOAT: "f64",
+    Kind.STRING: "String",
+    Kind.INTS: "IVec",
+    Kind.DIMS: "Dims",
+    Kind.AXIS: "i64",
+    Kind.LAST: "i64",
+    Kind.AXES: "IVec",
+    Kind.LASTS: "IVec",
+}
+"""Sort in the e-graph of each kind of attribute."""
+
+HANDLES: Final = {"Tensor": "tensor-at", "Multi": "multi-at", "TList": "list-at"}
+"""For each sort of e-classes the function that gives them numbers: ``(tensor-at 17)`` is an e-class."""
+
+FACTS_TEXT: Final = """
+(function shape (Tensor) Dims :no-merge)
+(function dtype (Tensor) i64 :no-merge)
+(function rank (Tensor) i64 :no-merge)
+(function last (Tensor) i64 :no-merge)
+(function scalar (Tensor) f64 :merge old)
+(relation near (Tensor f64))
+(relation constant (Tensor))
+(relation constants (TList))
+(relation finite (Tensor))
+(relation finites (TList))
+(relation present (Tensor))
+(relation root (Tensor))
+(relation sibling (Tensor Tensor Tensor i64 i64))
+"""
+
+
+def attribute_sort(operator: Operator) -> str:
+    """Return the sort of an operator's attributes; empty where it has none."""
+    match operator.attributes:
+        case ():
+            return ""
+        case (only,):
+            return SORT_OF_KIND[only.kind]
+        case _:
+            return f"{operator.name}Attrs"
+
+
+def signature(operator: Operator) -> list[str]:
+    """Return the argument sorts of an operator's constructor."""
+    inputs = ["TList"] if operator.is_variadic else ["Tensor"] * operator.num_inputs
+    sort = attribute_sort(operator)
+    return [*inputs, sort] if sort else inputs
+
+
+def schema_text(operators: Iterable[str] = OPERATORS) -> str:
+    """Return the declarations for these operators: datatypes, handles and facts."""
+    rows = [OPERATORS[name] for name in operators]
+    tensor = [f"({row.name} {' '.join(signature(row))})" for row in rows if not row.is_multi]
+    multi = [f"({row.name} {' '.join(signature(row))})" for row in rows if row.is_multi]
+    records = [
+        f"({row.name}Attrs ({row.name}A {' '.join(SORT_OF_KIND[column.kind] for column in row.attributes)}))"
+        for row in rows
+        if len(row.attributes) > 1
+    ]
+    dims = " ".join(f"(S{rank}{' i64' * rank})" for rank in range(MAX_RANK + 1))
+    lines = [
+        "(datatype*",
+        f"  (Tensor (Input String) (Const i64) (Absent) (Out Multi i64) {' '.join(tensor)})",
+        f"  (Multi (Opaque i64 TVec) {' '.join(multi)})",
+        *(f"  {record}" for record in records),
+        "  (TList (Nil) (Cons Tensor TList))",
+        f"  (Dims {dims})",
+        "  (sort TVec (Vec Tensor))",
+        "  (sort IVec (Vec i64)))",
+        *(f"(function {function} (i64) {sort} :no-merge)" for sort, function in HANDLES.items()),
+        FACTS_TEXT,
+    ]
+    return "\n".join(lines)
+
+
+def fact_rules_text(operators: Iterable[str] = OPERATORS) -> str:
+    """Return the rules behind the facts that follow from structure alone, for ruleset ``facts``.
+
+    ``constant`` holds of an e-class some e-node of which has constant children only. ``rank`` and ``last`` are read
+    off ``shape``. ``present`` holds of whatever is not ``(Absent)``: it follows from having a shape.
+    """
+    lines = ['(rule ((= y (Absent))) ((constant y) (finite y)) :ruleset facts :name "constant-absent")']
+    for name in operators:
+        row = OPERATORS[name]
+        if row.is_multi:
+            continue
+        sort = " attrs" if attribute_sort(row) else ""
+        if row.is_variadic:
+            body = f"(= y ({name} l{sort})) (constants l)"
+        else:
+            inputs = [f"x{position}" for position in range(row.num_inputs)]
+            body = f"(= y ({' '.join([name, *inputs])}{sort})) " + " ".join(f"(constant {x})" for x in inputs)
+        lines.append(f'(rule ({body}) ((constant y)) :ruleset facts :name "constant-{name}")')
+    for fact, facts in (("constant", "constants"), ("finite", "finites")):
+        lines.append(f'(rule ((= l (Cons x (Nil))) ({fact} x)) (({facts} l)) :ruleset facts :name "{facts}-last")')
+        lines.append(f'(rule ((= l (Cons x t)) ({fact} x) ({facts} t)) (({facts} l)) :ruleset facts :name "{facts}")')
+    for rank in range(MAX_RANK + 1):
+        dims = " ".join(f"d{axis}" for axis in range(rank))
+        last = f" (set (last x) d{rank - 1})" if rank else ""
+        lines.append(
+            f"(rule ((= (shape x) (S{rank}{' ' if rank else ''}{dims}))) ((set (rank x) {rank}){last} (present x)) "
+            f':ruleset facts :name "rank-{rank}")',
+        )
+    return "\n".join(lines)

@@ -1,0 +1,63 @@
+"""Every way a run can end badly, and the exit code that goes with it.
+
+::
+
+    EqsatError                 1  internal error
+    ├── UsageError             2  a flag or an argument is wrong
+    ├── ModelError             3  the model is missing, broken or not supported
+    ├── RulesError             4  a rules file is broken or unsafe
+    ├── VerificationError      5  the result does not compute the same; nothing was written
+    ├── BudgetError            6  time or memory ended before any result
+    └── ProviderError          7  the execution provider is not available here
+
+The message is one line that names the thing, what is wrong with it and the way out.
+"""
+
+from __future__ import annotations
+
+from typing import ClassVar
+
+
+class EqsatError(Exception):
+    """An error that the user should read as one line."""
+
+    exit_code: ClassVar[int] = 1
+
+
+class UsageError(EqsatError):
+    """A flag or an argument is wrong."""
+
+    exit_code: ClassVar[int] = 2
+
+
+class ModelError(EqsatError):
+    """The model is missing, broken or not supported."""
+
+    exit_code: ClassVar[int] = 3
+
+
+class RulesError(EqsatError):
+    """A rules file is broken or unsafe; the message starts with ``file:line:column``."""
+
+    exit_code: ClassVar[int] = 4
+
+
+class VerificationError(EqsatError):
+    """The optimised model does not compute what the original computes."""
+
+    exit_code: ClassVar[int] = 5
+
+
+class BudgetError(EqsatError):
+    """A budget ended before there was any result."""
+
+    exit_code: ClassVar[int] = 6
+
+
+class ProviderError(EqsatError):
+    """The execution provider asked for is not available on this machine."""
+
+    exit_code: ClassVar[int] = 7
+
+
+INTERRUPTED_EXIT_CODE = 130

@@ -1,0 +1,1 @@
+"""Extraction: the cheapest graph in an e-graph, where a shared node is paid once (DAG cost)."""

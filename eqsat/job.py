@@ -1,0 +1,87 @@
+"""What one run is asked to do: a frozen value that travels to the worker process as JSON."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import asdict, dataclass, field
+from enum import StrEnum
+
+
+class Target(StrEnum):
+    """Which operators the result may use."""
+
+    PROVIDER = "provider"
+    PORTABLE = "portable"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Budget:
+    """Limits that hold: the parent process enforces them.
+
+    Attributes:
+        time_s: Wall-clock seconds for the whole run.
+        memory_bytes: Resident memory of the worker and its children together.
+        max_enodes: E-nodes after which saturation stops.
+    """
+
+    time_s: float = 180.0
+    memory_bytes: int = 6 * 1024**3
+    max_enodes: int = 50_000
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Job:
+    """One run.
+
+    Attributes:
+        input_path: The model to optimise.
+        output_path: Where the result goes; empty for a dry run.
+        providers: ONNX Runtime provider names in order of priority.
+        threads: Intra-op threads the model will run with.
+        input_shapes: Shapes to price, verify and measure at, by input name, for inputs with symbolic dims.
+        rule_files: Further rules files, after the ones that ship.
+        skip_rules: Names of rules or rulesets to leave out.
+        enable_rules: Names of rules that are off by default (lossy ones) to switch on.
+        search: Name of the search.
+        search_options: Options of the search, by name.
+        budget: Limits.
+        target: Which operators the result may use.
+        is_strict: True leaves out every rule that assumes finite values.
+        num_checks: Random inputs that the result is verified on.
+        seed: Seed of every random choice.
+        cost_db: Path of the price database; empty for the user's cache folder.
+        scratch_dir: Folder of the worker's files, made and removed by the supervisor.
+    """
+
+    input_path: str
+    output_path: str = ""
+    providers: tuple[str, ...] = ("CPUExecutionProvider",)
+    threads: int = 0
+    input_shapes: dict[str, tuple[int, ...]] = field(default_factory=dict)
+    rule_files: tuple[str, ...] = ()
+    skip_rules: tuple[str, ...] = ()
+    enable_rules: tuple[str, ...] = ()
+    search: str = "saturate"
+    search_options: dict[str, str] = field(default_factory=dict)
+    budget: Budget = field(default_factory=Budget)
+    target: Target = Target.PROVIDER
+    is_strict: bool = False
+    num_checks: int = 3
+    seed: int = 0
+    cost_db: str = ""
+    scratch_dir: str = ""
+
+    def to_json(self) -> str:
+        """Return the job as one JSON object."""
+        return json.dumps(asdict(self))
+
+    @classmethod
+    def from_json(cls, text: str) -> Job:
+        """Return the job that :meth:`to_json` wrote."""
+        fields = json.loads(text)
+        for name in ("providers", "rule_files", "skip_rules", "enable_rules"):
+            fields[name] = tuple(fields[name])
+        fields["input_shapes"] = {name: tuple(shape) for name, shape in fields["input_shapes"].items()}
+        fields["budget"] = Budget(**fields["budget"])
+        fields["target"] = Target(fields["target"])
+        return cls(**fields)

@@ -1,0 +1,148 @@
+"""Where a run reads and writes: checked before any work is done, written at its end.
+
+Writing goes to a temporary name first, which is then renamed, external data before the ``.onnx`` file: whoever opens
+the output at any moment finds the old model or the new one, complete.
+"""
+
+from __future__ import annotations
+
+import filecmp
+import os
+import tempfile
+from collections.abc import Callable
+from pathlib import Path
+from typing import Final
+
+from eqsat.errors import EqsatError, ModelError, UsageError
+from eqsat.job import Job
+from ir.errors import InvalidModelError
+
+_SUFFIX: Final = ".onnx"
+
+
+def default_output(input_path: Path) -> Path:
+    """Return where the result goes when nothing is said: ``a.onnx`` gives ``a.opt.onnx``, in the same folder."""
+    stem = input_path.name.removesuffix(_SUFFIX)
+    return input_path.with_name(f"{stem}.opt{_SUFFIX}")
+
+
+def check_input(path: Path) -> None:
+    """Check that ``path`` can be a model at all.
+
+    Raises:
+        ModelError: It is missing, empty, no file, or not readable.
+    """
+    try:
+        if path.is_dir():
+            raise ModelError(f"{path} is a folder; give the .onnx file in it")
+        with path.open("rb") as file:
+            is_empty = not file.read(1)
+    except FileNotFoundError:
+        raise ModelError(f"{path} does not exist") from None
+    except OSError as error:
+        raise ModelError(f"{path} cannot be read: {error.strerror}") from error
+    if is_empty:
+        raise ModelError(f"{path} is empty; an ONNX model has at least one byte")
+
+
+def check_output(input_path: Path, output_path: Path) -> None:
+    """Check that the result can go to ``output_path`` without harm to the input.
+
+    Raises:
+        UsageError: It is the input, no ``.onnx`` name, a folder, or in a folder that is missing or not writable.
+    """
+    if output_path.suffix != _SUFFIX:
+        raise UsageError(f"OUTPUT {output_path} does not end in {_SUFFIX}")
+    if output_path.is_dir():
+        raise UsageError(f"OUTPUT {output_path} is a folder; give a file name in it")
+    if output_path.exists() and output_path.samefile(input_path):
+        raise UsageError(f"OUTPUT {output_path} is the input, which is never overwritten; give another name")
+    _check_writable(output_path.parent)
+
+
+def check_report(path: Path, job: Job) -> None:
+    """Check that a report can be written to ``path``.
+
+    Raises:
+        UsageError: It is the input, the output, a folder, or in a folder that is not writable.
+    """
+    if path.is_dir():
+        raise UsageError(f"--json {path} is a folder; give a file name in it")
+    if path.resolve() in {Path(taken).resolve() for taken in (job.input_path, job.output_path) if taken}:
+        raise UsageError(f"--json {path} is the model; give another name")
+    _check_writable(path.parent)
+
+
+def _check_writable(folder: Path) -> None:
+    if not folder.is_dir():
+        raise UsageError(f"the folder {folder} does not exist; make it first")
+    try:
+        with tempfile.TemporaryFile(dir=folder):
+            pass
+    except OSError as error:
+        raise UsageError(f"the folder {folder} cannot be written to: {error.strerror}") from error
+
+
+def write_input_copy(input_path: Path, output_path: Path) -> None:
+    """Put the input at ``output_path``, byte for byte, with its external data.
+
+    Raises:
+        UsageError: The output's folder already has other external data under the same name.
+        EqsatError: The output cannot be written.
+    """
+    from ir.onnx_file import copy_model
+
+    source_folder = input_path.parent.resolve()
+    for data in _external_files(input_path):
+        goal = output_path.parent.resolve() / data.resolve().relative_to(source_folder)
+        if goal.exists() and not (goal.samefile(data) or filecmp.cmp(goal, data, shallow=False)):
+            raise UsageError(f"{goal} belongs to another model and would be overwritten; give OUTPUT another folder")
+    _write(copy_model, input_path, output_path)
+
+
+def write_result(model_path: Path, output_path: Path, *, input_path: Path) -> None:
+    """Put the model that the worker left at ``output_path``; its external data, if any, is named after the output.
+
+    Raises:
+        UsageError: The output's external data would overwrite the input's.
+        EqsatError: The output cannot be written.
+    """
+    from ir.onnx_file import move_model
+
+    data_path = output_path.with_name(f"{output_path.name}.data")
+    if data_path.exists() and any(data_path.samefile(data) for data in _external_files(input_path)):
+        raise UsageError(f"{data_path} holds the data of the input and would be overwritten; give OUTPUT another name")
+    _write(move_model, model_path, output_path)
+
+
+def write_text(path: Path, text: str) -> None:
+    """Put ``text`` into the file ``path`` in one step.
+
+    Raises:
+        EqsatError: The file cannot be written.
+    """
+    staged = path.with_name(f".{path.name}.{os.getpid()}.tmp")
+    try:
+        staged.write_text(text, encoding="utf-8")
+        staged.replace(path)
+    except OSError as error:
+        staged.unlink(missing_ok=True)
+        raise EqsatError(f"{path} cannot be written: {error.strerror}") from error
+
+
+def _external_files(model_path: Path) -> tuple[Path, ...]:
+    from ir.onnx_file import external_files, load_model
+
+    try:
+        return external_files(load_model(model_path))
+    except InvalidModelError as error:
+        raise ModelError(str(error)) from error
+
+
+def _write(put: Callable[[Path, Path], None], source: Path, output_path: Path) -> None:
+    try:
+        put(source, output_path)
+    except InvalidModelError as error:
+        raise ModelError(str(error)) from error
+    except OSError as error:
+        raise EqsatError(f"{output_path} cannot be written: {error.strerror}") from error

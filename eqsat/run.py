@@ -1,0 +1,159 @@
+"""``python -m eqsat.run INPUT [OUTPUT]``: a faster model in OUTPUT, or a copy of INPUT and the reason why."""
+
+from __future__ import annotations
+
+import sys
+from pathlib import Path
+from typing import Annotated, Final
+
+import typer
+from rich.console import Console
+
+import eqsat
+from eqsat import arguments, output
+from eqsat.errors import INTERRUPTED_EXIT_CODE, UsageError
+from eqsat.face import InterruptedRunError, call
+from eqsat.job import Budget, Job, Target
+from eqsat.report import Ending, Report
+from eqsat.screen import Verbosity, console, headline, rules_table, screen, summary
+from eqsat.supervisor import Isolation, supervise
+
+_STDOUT: Final = "-"
+
+
+def _print_version(is_asked: bool) -> None:
+    if is_asked:
+        typer.echo(f"eqsat {eqsat.__version__}")
+        raise typer.Exit
+
+
+def run(
+    model: Annotated[Path | None, typer.Argument(metavar="INPUT", help="The ONNX model.")] = None,
+    result: Annotated[
+        Path | None, typer.Argument(metavar="OUTPUT", help="Where the result goes.  [default: INPUT with .opt.onnx]")
+    ] = None,
+    provider: Annotated[
+        list[str] | None,
+        typer.Option(metavar="NAME", help="ONNX Runtime provider; repeat it, or use commas, in order of priority."),
+    ] = None,
+    threads: Annotated[int, typer.Option(min=0, help="Intra-op threads the model will run with; 0: default.")] = 0,
+    input_shape: Annotated[
+        list[str] | None,
+        typer.Option(metavar="NAME:1,3,224,224", help="Shape to measure at, for an input with symbolic dimensions."),
+    ] = None,
+    rules: Annotated[list[Path] | None, typer.Option(metavar="FILE", help="A further rules file.")] = None,
+    skip_rules: Annotated[
+        list[str] | None, typer.Option(metavar="NAMES", help="Rules or groups of rules to leave out.")
+    ] = None,
+    enable_rules: Annotated[
+        list[str] | None, typer.Option(metavar="NAMES", help="Rules that are off by default (lossy ones) to use.")
+    ] = None,
+    list_rules: Annotated[
+        bool, typer.Option("--list-rules", help="Show every rule and end; -v: the facts too.")
+    ] = False,
+    search: Annotated[str, typer.Option(metavar="NAME", help="saturate, greedy, random, or one that was added.")] = (
+        "saturate"
+    ),
+    search_option: Annotated[
+        list[str] | None, typer.Option(metavar="NAME=VALUE", help="An option of the search.")
+    ] = None,
+    time_budget: Annotated[str, typer.Option(metavar="TIME", help="90, 90s, 10m or 1.5h.")] = "180s",
+    memory_limit: Annotated[str, typer.Option(metavar="SIZE", help="6GiB, 500MB or bytes.")] = "6GiB",
+    max_enodes: Annotated[int, typer.Option(min=1, help="E-nodes at which saturation stops.")] = Budget().max_enodes,
+    target: Annotated[
+        Target, typer.Option(help="portable: standard ONNX operators only; provider: the provider's own too.")
+    ] = Target.PROVIDER,
+    strict: Annotated[
+        bool, typer.Option("--strict", help="Leave out the rules that assume that values are finite.")
+    ] = False,
+    check: Annotated[int, typer.Option(min=1, help="Random inputs to verify the result on.")] = 3,
+    seed: Annotated[int, typer.Option(min=0, help="Seed of every random choice.")] = 0,
+    cost_db: Annotated[
+        Path | None, typer.Option(metavar="FILE", help="Price database.  [default: in the user's cache folder]")
+    ] = None,
+    dry_run: Annotated[bool, typer.Option("--dry-run", help="Do everything but write OUTPUT.")] = False,
+    json: Annotated[Path | None, typer.Option(metavar="FILE", help="Write the report as JSON; - is stdout.")] = None,
+    verbose: Annotated[bool, typer.Option("--verbose", "-v", help="Say more.")] = False,
+    quiet: Annotated[bool, typer.Option("--quiet", "-q", help="Say nothing but errors.")] = False,
+    version: Annotated[  # noqa: ARG001 -- its callback does the work
+        bool, typer.Option("--version", callback=_print_version, is_eager=True, help="Show the version and end.")
+    ] = False,
+) -> int:
+    """Make an ONNX model faster.
+
+    OUTPUT computes what INPUT computes, checked on random inputs, and is measured to be faster on this machine; where
+    nothing faster is found it is a copy of INPUT. INPUT is never changed.
+    """
+    is_json_on_stdout = json is not None and str(json) == _STDOUT
+    out = console(is_stderr=is_json_on_stdout)
+    if verbose and quiet:
+        raise UsageError("--verbose and --quiet exclude each other")
+    if list_rules:
+        _list_rules(tuple(rules or ()), out, is_verbose=verbose)
+        return 0
+    if model is None:
+        raise UsageError("INPUT is missing: eqsat run MODEL.onnx (--help lists what there is)")
+    if dry_run and result is not None:
+        raise UsageError("--dry-run writes nothing, so OUTPUT has no place in it")
+    verbosity = Verbosity.QUIET if quiet else Verbosity.VERBOSE if verbose else Verbosity.NORMAL
+    job = Job(
+        input_path=str(model),
+        output_path="" if dry_run else str(result or output.default_output(model)),
+        providers=arguments.provider_names(provider or ()) or Job(input_path="").providers,
+        threads=threads,
+        input_shapes=arguments.parse_input_shapes(input_shape or ()),
+        rule_files=tuple(str(path) for path in rules or ()),
+        skip_rules=arguments.split_names(skip_rules or ()),
+        enable_rules=arguments.split_names(enable_rules or ()),
+        search=search,
+        search_options=arguments.parse_options(search_option or ()),
+        budget=Budget(
+            time_s=arguments.parse_duration_s(time_budget),
+            memory_bytes=arguments.parse_bytes(memory_limit),
+            max_enodes=max_enodes,
+        ),
+        target=target,
+        is_strict=strict,
+        num_checks=check,
+        seed=seed,
+        cost_db="" if cost_db is None else str(cost_db),
+    )
+    if json is not None and not is_json_on_stdout:
+        output.check_report(json, job)
+    with screen(console(is_stderr=True), verbosity) as shown:
+        try:
+            report = supervise(job, isolation=Isolation.PROCESS, on_event=shown.show)
+        except KeyboardInterrupt:
+            raise InterruptedRunError("interrupted before there was any result; nothing was written") from None
+    _tell(report, out, verbosity)
+    if is_json_on_stdout:
+        sys.stdout.write(report.to_json())
+    elif json is not None:
+        output.write_text(json, report.to_json())
+    return INTERRUPTED_EXIT_CODE if report.ending is Ending.INTERRUPTED else 0
+
+
+def _list_rules(paths: tuple[Path, ...], out: Console, *, is_verbose: bool) -> None:
+    from eqsat.rules import RuleKind, load_rules
+
+    rules = load_rules(paths).rules
+    out.print(rules_table(rule for rule in rules if is_verbose or rule.kind is not RuleKind.FACTS))
+
+
+def _tell(report: Report, out: Console, verbosity: Verbosity) -> None:
+    if verbosity is Verbosity.QUIET:
+        return
+    out.print(summary(report, is_verbose=verbosity is Verbosity.VERBOSE))
+    for warning in report.warnings:
+        out.print(f"warning: {warning}", style="yellow", markup=False, highlight=False, soft_wrap=True)
+    out.print(headline(report), style="bold", markup=False, highlight=False, soft_wrap=True)
+    if report.output:
+        out.print(f"wrote {report.output}", markup=False, highlight=False, soft_wrap=True)
+
+
+app = typer.Typer(add_completion=False, rich_markup_mode=None)
+app.command()(run)
+
+
+if __name__ == "__main__":
+    sys.exit(call(app, name="python -m eqsat.run"))

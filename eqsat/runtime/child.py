@@ -1,0 +1,191 @@
+"""The process that runs ONNX Runtime: ``python -m eqsat.runtime.child PARENT_PID SCRATCH_DIR``.
+
+It answers frames from standard input on standard output, one at a time. It ends when its input ends, even in the
+middle of a measurement, and on Linux also when its parent is killed. A native crash takes only this process with
+it.
+"""
+
+from __future__ import annotations
+
+import ctypes
+import mmap
+import os
+import queue
+import signal
+import sys
+import threading
+from collections.abc import Callable, Mapping
+from contextlib import suppress
+from pathlib import Path
+from typing import IO, final
+
+import onnxruntime as ort
+
+from eqsat.errors import ProviderError
+from eqsat.runtime.devices import device_name
+from eqsat.runtime.errors import SessionFailedError, UnsupportedValueError
+from eqsat.runtime.fingerprint import model_fingerprint
+from eqsat.runtime.measurements import Contender
+from eqsat.runtime.probe import probe_model
+from eqsat.runtime.sessions import Runner, create_session, usable_providers
+from eqsat.runtime.settings import SessionSettings
+from eqsat.runtime.timing import profile, time_pair
+from eqsat.runtime.wire import Frame, Reply, Request, read_frame, write_frame
+
+_PR_SET_PDEATHSIG = 1
+_OOM_SCORE = Path("/proc/self/oom_score_adj")
+
+NO_PARENT = 0
+"""Given as the parent's id where its death need not be watched."""
+
+
+@final
+class Child:
+    """Answers requests. The last session that outputs were asked of is kept, since more inputs often follow."""
+
+    def __init__(self, scratch: Path) -> None:
+        """Answer requests with temporary files in ``scratch``."""
+        self._scratch = scratch
+        self._kept: tuple[object, ort.InferenceSession] | None = None
+        self._handlers: Mapping[str, Callable[[Frame], Frame]] = {
+            Request.PROVIDERS: self._providers,
+            Request.DEVICE: self._device,
+            Request.REQUIRE: self._require,
+            Request.OUTPUTS: self._outputs,
+            Request.PROFILE: self._profile,
+            Request.FINGERPRINT: self._fingerprint,
+            Request.PAIR: self._pair,
+        }
+
+    def answer(self, request: Frame) -> Frame:
+        """Return the answer to one request."""
+        if request.kind != Request.OUTPUTS:
+            self._kept = None
+        try:
+            return self._handlers[request.kind](request)
+        except SessionFailedError as error:
+            return Frame(kind=Reply.SESSION_FAILED, fields={"message": str(error)})
+        except UnsupportedValueError as error:
+            return Frame(kind=Reply.UNSUPPORTED, fields={"message": str(error)})
+        except ProviderError as error:
+            return Frame(kind=Reply.PROVIDER, fields={"message": str(error)})
+
+    def _providers(self, request: Frame) -> Frame:
+        del request
+        return Frame(kind=Reply.OK, fields={"providers": list(usable_providers())})
+
+    def _device(self, request: Frame) -> Frame:
+        name = device_name(request.fields["provider"])
+        return Frame(kind=Reply.OK, fields={"name": name, "ort_version": ort.__version__})
+
+    def _require(self, request: Frame) -> Frame:
+        create_session(probe_model(), SessionSettings(providers=tuple(request.fields["providers"])))
+        return Frame(kind=Reply.OK)
+
+    def _outputs(self, request: Frame) -> Frame:
+        settings = _settings(request)
+        runner = Runner(self._session(request, settings), request.tensors)
+        return Frame(kind=Reply.OK, tensors=runner.outputs())
+
+    def _session(self, request: Frame, settings: SessionSettings) -> ort.InferenceSession:
+        path = Path(request.fields["path"])
+        try:
+            status = path.stat()
+        except OSError as error:
+            raise SessionFailedError(f"{path} cannot be read: {error.strerror}") from error
+        key = (str(path), status.st_mtime_ns, status.st_size, settings)
+        if self._kept is not None and self._kept[0] == key:
+            return self._kept[1]
+        self._kept = None
+        session = create_session(str(path), settings)
+        self._kept = (key, session)
+        return session
+
+    def _profile(self, request: Frame) -> Frame:
+        fields = profile(
+            _model(request),
+            request.tensors,
+            _settings(request),
+            max_seconds=request.fields["max_seconds"],
+            min_runs=request.fields["min_runs"],
+            scratch=self._scratch,
+        )
+        return Frame(kind=Reply.OK, fields=fields)
+
+    def _fingerprint(self, request: Frame) -> Frame:
+        path = self._scratch / "optimized.onnx"
+        try:
+            create_session(_model(request), _settings(request), optimized_path=path)
+            with path.open("rb") as file, mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ) as data:
+                view = memoryview(data)
+                try:
+                    fingerprint = model_fingerprint(view)
+                finally:
+                    view.release()
+        finally:
+            for written in self._scratch.glob("optimized.*"):
+                written.unlink()
+        return Frame(kind=Reply.OK, fields={"fingerprint": fingerprint})
+
+    def _pair(self, request: Frame) -> Frame:
+        fields = request.fields
+        contenders = [
+            Contender(path=Path(path), settings=SessionSettings.from_fields(settings))
+            for path, settings in fields["contenders"]
+        ]
+        times = time_pair(
+            contenders,
+            request.tensors,
+            rounds=fields["rounds"],
+            min_run_s=fields["min_run_s"],
+            max_seconds=fields["max_seconds"],
+            seed=fields["seed"],
+        )
+        return Frame(kind=Reply.OK, fields={"times_s": times})
+
+
+def _settings(request: Frame) -> SessionSettings:
+    return SessionSettings.from_fields(request.fields["settings"])
+
+
+def _model(request: Frame) -> str | bytes:
+    return request.model or str(request.fields["path"])
+
+
+def _die_with_parent(parent_pid: int) -> None:
+    """Ask Linux to kill this process when its parent's thread ends; elsewhere the end of the input must do."""
+    if parent_pid == NO_PARENT or sys.platform != "linux":
+        return
+    ctypes.CDLL(None, use_errno=True).prctl(_PR_SET_PDEATHSIG, signal.SIGKILL)
+    if os.getppid() != parent_pid:
+        os._exit(0)
+
+
+def _receive(stream: IO[bytes], requests: queue.SimpleQueue[Frame]) -> None:
+    """Read requests until there are no more; then end the process at once, whatever it is doing."""
+    with suppress(EOFError, OSError):
+        while True:
+            requests.put(read_frame(stream))
+    os._exit(0)
+
+
+def main() -> None:
+    """Answer requests until the parent is gone."""
+    _die_with_parent(int(sys.argv[1]))
+    signal.signal(signal.SIGINT, signal.SIG_IGN)
+    with suppress(OSError):
+        _OOM_SCORE.write_text("1000")
+    answers = os.fdopen(os.dup(1), "wb")
+    os.dup2(2, 1)
+    requests: queue.SimpleQueue[Frame] = queue.SimpleQueue()
+    threading.Thread(target=_receive, args=(sys.stdin.buffer, requests), daemon=True).start()
+    child = Child(Path(sys.argv[2]))
+    while True:
+        try:
+            write_frame(answers, child.answer(requests.get()))
+        except UnsupportedValueError as error:
+            write_frame(answers, Frame(kind=Reply.UNSUPPORTED, fields={"message": str(error)}))
+
+
+if __name__ == "__main__":
+    main()

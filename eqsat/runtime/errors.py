@@ -1,0 +1,43 @@
+"""What can go wrong when ONNX Runtime is asked something.
+
+::
+
+    EqsatError
+    ├── MeasurementError            one question that got no answer; the next one may
+    │   ├── SessionFailedError      ONNX Runtime refuses the model, or fails while it runs
+    │   ├── UnsupportedValueError   an input or output that cannot travel: sequence, optional, sparse, 4 bit
+    │   ├── RequestTimeoutError     no answer in time; the child process was killed
+    │   └── ChildCrashedError       the child process died
+    │       └── MemoryLimitError    ... because it outgrew its memory limit
+    └── ProviderError               the execution provider is not available here (``eqsat.errors``)
+
+After each of them the :class:`~eqsat.runtime.runtime.Runtime` can be used on: a dead child is replaced.
+"""
+
+from __future__ import annotations
+
+from eqsat.errors import EqsatError
+
+
+class MeasurementError(EqsatError):
+    """One question to ONNX Runtime got no answer."""
+
+
+class SessionFailedError(MeasurementError):
+    """ONNX Runtime refuses the model, or fails while running it."""
+
+
+class UnsupportedValueError(MeasurementError):
+    """A graph input or output that is no dense tensor of a type with whole bytes."""
+
+
+class RequestTimeoutError(MeasurementError):
+    """ONNX Runtime gave no answer in time."""
+
+
+class ChildCrashedError(MeasurementError):
+    """The process that runs ONNX Runtime died."""
+
+
+class MemoryLimitError(ChildCrashedError):
+    """The process that runs ONNX Runtime outgrew its memory limit and was killed."""

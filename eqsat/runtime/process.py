@@ -1,0 +1,151 @@
+"""Starts the process that runs ONNX Runtime, asks it, and survives its death."""
+
+from __future__ import annotations
+
+import os
+import queue
+import shutil
+import signal
+import subprocess
+import sys
+import tempfile
+import threading
+import weakref
+from collections.abc import Callable
+from pathlib import Path
+from typing import IO, final
+
+from eqsat.runtime.errors import ChildCrashedError, MemoryLimitError, RequestTimeoutError
+from eqsat.runtime.wire import Frame, read_frame, write_frame
+
+_POLL_S = 0.05
+"""How often the child's memory is looked at while it works."""
+
+_PAGE_BYTES = os.sysconf("SC_PAGE_SIZE") if hasattr(os, "sysconf") else 4096
+
+
+@final
+class ChildProcess:
+    """One child process. After an error it is dead and a new one must be made."""
+
+    def __init__(self, scratch_dir: Path | None, memory_bytes: int | None, clock: Callable[[], float]) -> None:
+        """Start the child.
+
+        Args:
+            scratch_dir: Where its temporary folder is made; the system's place where it is left out.
+            memory_bytes: Resident memory past which it is killed (Linux only).
+            clock: Seconds on a clock that only goes forward.
+        """
+        self._memory_bytes = memory_bytes
+        self._clock = clock
+        self._scratch = Path(tempfile.mkdtemp(prefix="eqsat-runtime-", dir=scratch_dir))
+        self._stderr_path = self._scratch / "stderr.txt"
+        is_main_thread = threading.current_thread() is threading.main_thread()
+        parent = os.getpid() if is_main_thread else 0
+        command = [sys.executable, "-P", "-m", "eqsat.runtime.child", str(parent), str(self._scratch)]
+        environment = {**os.environ, "PYTHONPATH": os.pathsep.join(path for path in sys.path if path)}
+        with self._stderr_path.open("wb") as stderr:
+            self._process = subprocess.Popen(
+                command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=stderr, env=environment
+            )
+        if self._process.stdin is None or self._process.stdout is None:
+            raise AssertionError("a process started with pipes has them")
+        self._requests = self._process.stdin
+        self._answers: queue.SimpleQueue[Frame | EOFError] = queue.SimpleQueue()
+        reader = threading.Thread(target=_read_answers, args=(self._process.stdout, self._answers), daemon=True)
+        reader.start()
+        self._finalizer = weakref.finalize(self, _clean_up, self._process, self._scratch, reader)
+
+    @property
+    def pid(self) -> int:
+        """Process id of the child."""
+        return self._process.pid
+
+    def ask(self, request: Frame, timeout_s: float) -> Frame:
+        """Send a request and return the answer.
+
+        Raises:
+            UnsupportedValueError: A tensor cannot travel; the child is alive.
+            RequestTimeoutError: No answer in time; the child is dead.
+            MemoryLimitError: It outgrew its memory; the child is dead.
+            ChildCrashedError: It died by itself.
+        """
+        deadline = self._clock() + timeout_s
+        try:
+            write_frame(self._requests, request)
+        except OSError as error:
+            raise self._crashed() from error
+        while True:
+            left_s = deadline - self._clock()
+            if left_s <= 0:
+                self.close()
+                raise RequestTimeoutError(f"ONNX Runtime gave no answer within {timeout_s:.3g} s and was stopped")
+            wait_s = left_s if self._memory_bytes is None else min(left_s, _POLL_S)
+            try:
+                answer = self._answers.get(timeout=wait_s)
+            except queue.Empty:
+                self._check_memory()
+                continue
+            if isinstance(answer, EOFError):
+                raise self._crashed() from answer
+            return answer
+
+    def close(self) -> None:
+        """End the child and remove its files; a second call does nothing."""
+        self._finalizer()
+
+    def _check_memory(self) -> None:
+        if self._memory_bytes is None or _resident_bytes(self._process.pid) <= self._memory_bytes:
+            return
+        self.close()
+        raise MemoryLimitError(
+            f"ONNX Runtime needed more than its {self._memory_bytes / 2**20:.0f} MiB of memory and was stopped"
+        )
+
+    def _crashed(self) -> ChildCrashedError:
+        """Return what there is to say of a child that ended by itself, and clean up after it."""
+        code = self._wait()
+        lines = self._stderr_path.read_text(errors="replace").splitlines() if self._stderr_path.exists() else []
+        said = next((f": {line.strip()[:200]}" for line in reversed(lines) if line.strip()), "")
+        self.close()
+        how = signal.Signals(-code).name if -code in set(signal.Signals) else f"exit code {code}"
+        return ChildCrashedError(f"ONNX Runtime crashed ({how}){said}")
+
+    def _wait(self) -> int:
+        """Return the exit code of a child whose pipe has ended."""
+        try:
+            return self._process.wait(timeout=5.0)
+        except subprocess.TimeoutExpired:
+            self._process.kill()
+            return self._process.wait()
+
+
+def _read_answers(stream: IO[bytes], answers: queue.SimpleQueue[Frame | EOFError]) -> None:
+    try:
+        while True:
+            answers.put(read_frame(stream))
+    except EOFError as error:
+        answers.put(error)
+    except (OSError, ValueError) as error:
+        answers.put(EOFError(str(error)))
+
+
+def _clean_up(process: subprocess.Popen[bytes], scratch: Path, reader: threading.Thread) -> None:
+    process.kill()
+    process.wait()
+    reader.join()
+    for stream in (process.stdin, process.stdout):
+        if stream is not None:
+            try:
+                stream.close()
+            except OSError:
+                continue
+    shutil.rmtree(scratch, ignore_errors=True)
+
+
+def _resident_bytes(pid: int) -> int:
+    """Return the resident memory of a process; 0 where it cannot be known."""
+    try:
+        return int(Path(f"/proc/{pid}/statm").read_text().split()[1]) * _PAGE_BYTES
+    except (OSError, IndexError):
+        return 0

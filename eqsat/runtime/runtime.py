@@ -1,0 +1,267 @@
+"""The one face of ONNX Runtime: what to ask, and who answers."""
+
+from __future__ import annotations
+
+import math
+import threading
+import time
+from collections.abc import Callable, Mapping, Sequence
+from pathlib import Path
+from types import TracebackType
+from typing import Any, Self, final
+
+import numpy as np
+
+from eqsat.errors import ProviderError
+from eqsat.runtime.comparison import PairedTest
+from eqsat.runtime.errors import MeasurementError, SessionFailedError, UnsupportedValueError
+from eqsat.runtime.measurements import Comparison, Contender, Kernel, Profile
+from eqsat.runtime.process import ChildProcess
+from eqsat.runtime.settings import Device, SessionSettings
+from eqsat.runtime.wire import Frame, Reply, Request
+
+DEFAULT_TIMEOUT_S = 120.0
+
+
+@final
+class Runtime:
+    """Runs models in ONNX Runtime, in a child process that may crash, hang or outgrow its memory without harm.
+
+    The child is started by the first question, and a new one by the first question after its death. One question is
+    answered at a time; threads wait for each other.
+
+    Every method that asks may raise :class:`~eqsat.runtime.errors.MeasurementError`, whose subclasses say what
+    happened, or :class:`~eqsat.errors.ProviderError`.
+    """
+
+    def __init__(
+        self,
+        *,
+        memory_bytes: int | None = None,
+        timeout_s: float = DEFAULT_TIMEOUT_S,
+        scratch_dir: Path | None = None,
+        clock: Callable[[], float] = time.monotonic,
+    ) -> None:
+        """Make a runtime; nothing is started yet.
+
+        Args:
+            memory_bytes: Resident memory past which the child is killed (Linux only); None for no limit.
+            timeout_s: Seconds a question may take, on top of the measuring time it asks for.
+            scratch_dir: Existing folder for temporary files; the system's place where it is left out.
+            clock: Seconds on a clock that only goes forward; deadlines are points on it.
+        """
+        self._memory_bytes = memory_bytes
+        self._timeout_s = timeout_s
+        self._scratch_dir = scratch_dir
+        self._clock = clock
+        self._child: ChildProcess | None = None
+        self._lock = threading.Lock()
+        self._devices: dict[str, Device] = {}
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
+    ) -> None:
+        self.close()
+
+    def close(self) -> None:
+        """End the child process. A later question starts a new one."""
+        with self._lock:
+            if self._child is not None:
+                self._child.close()
+                self._child = None
+
+    def available_providers(self) -> tuple[str, ...]:
+        """Return the providers that really start on this machine, in ONNX Runtime's order of priority."""
+        return tuple(self._ask(Frame(kind=Request.PROVIDERS)).fields["providers"])
+
+    def require_providers(self, providers: Sequence[str]) -> None:
+        """Check that a session with these providers gets all of them.
+
+        Raises:
+            ProviderError: One is not available; the message says which are.
+        """
+        self._ask(Frame(kind=Request.REQUIRE, fields={"providers": list(providers)}))
+
+    def device(self, provider: str) -> Device:
+        """Return what a provider runs on."""
+        if provider not in self._devices:
+            fields = self._ask(Frame(kind=Request.DEVICE, fields={"provider": provider})).fields
+            self._devices[provider] = Device(provider=provider, name=fields["name"], ort_version=fields["ort_version"])
+        return self._devices[provider]
+
+    def outputs(self, model: Path, feeds: Mapping[str, np.ndarray], settings: SessionSettings) -> dict[str, np.ndarray]:
+        """Run a model once.
+
+        Args:
+            model: The model.
+            feeds: Arrays by input name; bfloat16 and 8 bit floats as ``ml_dtypes``, strings as object arrays. Names
+                the model does not have are left out.
+            settings: How the session is made.
+
+        Returns:
+            The outputs by name, in the model's order.
+
+        Raises:
+            SessionFailedError: ONNX Runtime refuses the model or the inputs, or fails.
+            UnsupportedValueError: An input or output is a sequence, optional or sparse, or of a type below one byte.
+        """
+        fields = {"path": str(model), "settings": settings.to_fields()}
+        return dict(self._ask(Frame(kind=Request.OUTPUTS, fields=fields, tensors=feeds)).tensors)
+
+    def price(
+        self,
+        model: Path | bytes,
+        feeds: Mapping[str, np.ndarray],
+        settings: SessionSettings,
+        *,
+        max_seconds: float = 0.5,
+        min_runs: int = 20,
+    ) -> Profile:
+        """Measure a micro-model: one or a few nodes that stand for an e-node.
+
+        Args:
+            model: Path or bytes of the model.
+            feeds: Arrays by input name.
+            settings: How the session is made.
+            max_seconds: Measuring stops here even before ``min_runs``, but never before 3 runs.
+            min_runs: Runs to make; tiny models get more, until 1 ms is full.
+
+        Returns:
+            The time after ONNX Runtime's own fusions. See :meth:`Profile.without_us` for leaving out its layout nodes.
+
+        Raises:
+            SessionFailedError: ONNX Runtime refuses the model or fails.
+            UnsupportedValueError: An input or output is no dense tensor.
+        """
+        fields: dict[str, Any] = {
+            "path": "" if isinstance(model, bytes) else str(model),
+            "settings": settings.to_fields(),
+            "max_seconds": max_seconds,
+            "min_runs": min_runs,
+        }
+        payload = model if isinstance(model, bytes) else b""
+        request = Frame(kind=Request.PROFILE, fields=fields, model=payload, tensors=feeds)
+        answer = dict(self._ask(request, self._timeout_s + 2 * max_seconds).fields)
+        kernels = tuple(Kernel(**kernel) for kernel in answer.pop("kernels"))
+        return Profile(kernels=kernels, **answer)
+
+    def profile(
+        self,
+        model: Path,
+        feeds: Mapping[str, np.ndarray],
+        settings: SessionSettings,
+        *,
+        max_seconds: float = 5.0,
+        min_runs: int = 20,
+    ) -> Profile:
+        """Measure a whole model, node by node, after ONNX Runtime's own fusions.
+
+        Arguments, result and errors are those of :meth:`price`.
+        """
+        return self.price(model, feeds, settings, max_seconds=max_seconds, min_runs=min_runs)
+
+    def optimized_fingerprint(self, model: Path | bytes, settings: SessionSettings) -> str:
+        """Return a hash of the graph as it is after ONNX Runtime's own passes.
+
+        It is blind to names and to the contents of large weights. Models of equal fingerprints run the same kernels
+        on the same shapes: timing them against each other shows only noise.
+
+        Raises:
+            SessionFailedError: ONNX Runtime refuses the model.
+        """
+        fields = {"path": "" if isinstance(model, bytes) else str(model), "settings": settings.to_fields()}
+        payload = model if isinstance(model, bytes) else b""
+        answer = self._ask(Frame(kind=Request.FINGERPRINT, fields=fields, model=payload))
+        return str(answer.fields["fingerprint"])
+
+    def compare(
+        self,
+        contenders: Sequence[Contender],
+        feeds: Mapping[str, np.ndarray],
+        *,
+        num_pairs: int = 16,
+        rounds: int = 15,
+        min_run_s: float = 2e-3,
+        seed: int = 0,
+        deadline: float | None = None,
+    ) -> Comparison:
+        """Test contenders against contender 0: the paired latency test.
+
+        Each pair makes fresh sessions of all contenders in random order (two at a time where they do not fit into
+        memory), warms them up and runs them in interleaved rounds of random order. A pair's observation is its
+        median ratio over the rounds; intervals come from the spread between pairs: see
+        :mod:`eqsat.runtime.intervals`. A contender leaves when its result is clear, so the test ends early where
+        all are.
+
+        Args:
+            contenders: The baseline first.
+            feeds: Arrays by input name, the same for all.
+            num_pairs: Pairs at most; 2 % shows with about 16, 1 % with about 60.
+            rounds: Interleaved rounds in a pair.
+            min_run_s: A shorter run is repeated within its round until this long.
+            seed: Seed of the orders.
+            deadline: Point on the runtime's clock at which the test ends with what it has.
+
+        Returns:
+            Speed-ups with 95 % intervals, and the contenders that could not be run.
+
+        Raises:
+            ValueError: Fewer than two contenders.
+            MeasurementError: The baseline itself cannot be run.
+        """
+        if len(contenders) < 2:
+            raise ValueError("a comparison needs a baseline and at least one more contender")
+
+        def time_pair(indices: Sequence[int], *, max_seconds: float, timeout_s: float, seed: int) -> list[list[float]]:
+            fields = {
+                "contenders": [(str(contenders[i].path), contenders[i].settings.to_fields()) for i in indices],
+                "rounds": rounds,
+                "min_run_s": min_run_s,
+                "max_seconds": max_seconds,
+                "seed": seed,
+            }
+            limit_s = min(self._timeout_s + 2 * max_seconds, timeout_s)
+            answer = self._ask(Frame(kind=Request.PAIR, fields=fields, tensors=feeds), limit_s)
+            times_s: list[list[float]] = answer.fields["times_s"]
+            return times_s
+
+        def seconds_left() -> float:
+            return math.inf if deadline is None else deadline - self._clock()
+
+        test = PairedTest(time_pair, len(contenders), seed=seed, seconds_left=seconds_left)
+        return test.run(num_pairs=num_pairs, rounds=rounds)
+
+    def _ask(self, request: Frame, timeout_s: float | None = None) -> Frame:
+        with self._lock:
+            if self._child is None:
+                self._child = ChildProcess(self._scratch_dir, self._memory_bytes, self._clock)
+            try:
+                answer = self._child.ask(request, self._timeout_s if timeout_s is None else timeout_s)
+            except UnsupportedValueError:
+                raise
+            except MeasurementError:
+                self._child = None
+                raise
+        match Reply(answer.kind):
+            case Reply.OK:
+                return answer
+            case Reply.SESSION_FAILED:
+                raise SessionFailedError(answer.fields["message"])
+            case Reply.UNSUPPORTED:
+                raise UnsupportedValueError(answer.fields["message"])
+            case Reply.PROVIDER:
+                raise ProviderError(answer.fields["message"])
+
+
+def require_providers(providers: Sequence[str]) -> None:
+    """Check, before any work is done, that these providers start on this machine.
+
+    Raises:
+        ProviderError: One is not available; the message says which are.
+        MeasurementError: ONNX Runtime itself does not start.
+    """
+    with Runtime() as runtime:
+        runtime.require_providers(providers)

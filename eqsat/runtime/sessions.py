@@ -1,0 +1,230 @@
+"""Makes ONNX Runtime sessions and runs them. Only the child process imports this module."""
+
+from __future__ import annotations
+
+import ctypes
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any, final
+
+import numpy as np
+import onnxruntime as ort
+
+from eqsat.errors import ProviderError
+from eqsat.runtime.errors import SessionFailedError, UnsupportedValueError
+from eqsat.runtime.probe import probe_model
+from eqsat.runtime.settings import CPU_PROVIDER, CUDA_PROVIDER, SessionSettings
+from eqsat.runtime.wire import ELEMENT_TYPES, STRING_TYPE, element_type
+
+_STATE = ort.capi.onnxruntime_pybind11_state
+ORT_ERRORS: tuple[type[Exception], ...] = (
+    _STATE.EngineError,
+    _STATE.EPFail,
+    _STATE.Fail,
+    _STATE.InvalidArgument,
+    _STATE.InvalidGraph,
+    _STATE.InvalidProtobuf,
+    _STATE.ModelLoaded,
+    _STATE.NoModel,
+    _STATE.NoSuchFile,
+    _STATE.NotImplemented,
+    _STATE.RuntimeException,
+    RuntimeError,
+    ValueError,
+    TypeError,
+)
+"""All that ONNX Runtime's binding raises for a bad model or bad inputs; the first eleven share no base."""
+
+FATAL = 4
+"""Log severity at which a model that ONNX Runtime refuses is told by the exception alone."""
+
+_BOUND_DEVICES = {CUDA_PROVIDER: "cuda", "TensorrtExecutionProvider": "cuda"}
+"""Where inputs and outputs of a timed run live, so that no copy to the device is timed; elsewhere the CPU."""
+
+_BYTES_FROM_ORT = frozenset({16, 17, 18, 19, 20})
+"""Element types whose OrtValue has no NumPy form: bfloat16 and the 8 bit floats."""
+
+
+def create_session(
+    model: str | bytes,
+    settings: SessionSettings,
+    *,
+    profile_prefix: Path | None = None,
+    optimized_path: Path | None = None,
+) -> ort.InferenceSession:
+    """Return a session with ONNX Runtime's own defaults, except that its idle threads sleep.
+
+    Idle threads that spin would steal the cores from the other session of a comparison.
+
+    Args:
+        model: Path or bytes of the model.
+        settings: Providers, threads, level, optimizers left out.
+        profile_prefix: Start of the name of the profile, where one is wanted.
+        optimized_path: Where the graph after ONNX Runtime's passes is written, weights beside it.
+
+    Raises:
+        ProviderError: A provider asked for is not available, or silently did not start.
+        SessionFailedError: ONNX Runtime refuses the model.
+    """
+    missing = [name for name in settings.providers if name not in ort.get_available_providers()]
+    if missing:
+        raise ProviderError(f"this onnxruntime has no {', '.join(missing)}; it has: {', '.join(usable_providers())}")
+    options = ort.SessionOptions()
+    options.log_severity_level = FATAL
+    options.intra_op_num_threads = settings.threads
+    options.graph_optimization_level = getattr(ort.GraphOptimizationLevel, settings.level.value)
+    options.add_session_config_entry("session.force_spinning_stop", "1")
+    if profile_prefix is not None:
+        options.enable_profiling = True
+        options.profile_file_prefix = str(profile_prefix)
+    if optimized_path is not None:
+        options.optimized_model_filepath = str(optimized_path)
+        weights = f"{optimized_path.stem}.weights"
+        options.add_session_config_entry("session.optimized_model_external_initializers_file_name", weights)
+        options.add_session_config_entry("session.optimized_model_external_initializers_min_size_in_bytes", "1024")
+    try:
+        session = ort.InferenceSession(
+            model,
+            options,
+            providers=list(settings.providers),
+            disabled_optimizers=list(settings.disabled_optimizers),
+            enable_fallback=0,
+        )
+    except ORT_ERRORS as error:
+        raise SessionFailedError(f"ONNX Runtime refuses the model: {one_line(error)}") from error
+    idle = [name for name in settings.providers if name not in session.get_providers()]
+    if idle:
+        raise ProviderError(
+            f"{', '.join(idle)} does not start on this machine (are the device, its driver and its libraries there?); "
+            f"these do: {', '.join(usable_providers())}"
+        )
+    return session
+
+
+def usable_providers() -> tuple[str, ...]:
+    """Return the providers that really start here: ONNX Runtime also lists those it was only built with."""
+    usable = []
+    for provider in ort.get_available_providers():
+        if provider == CPU_PROVIDER:
+            usable.append(provider)
+            continue
+        options = ort.SessionOptions()
+        options.log_severity_level = FATAL
+        try:
+            session = ort.InferenceSession(probe_model(), options, providers=[provider], enable_fallback=0)
+        except ORT_ERRORS:
+            continue
+        if provider in session.get_providers():
+            usable.append(provider)
+    return tuple(usable)
+
+
+def one_line(error: Exception) -> str:
+    """Return the message of an error without line breaks, cut to a readable length."""
+    text = " ".join(str(error).split())
+    return text if len(text) <= 300 else f"{text[:297]}..."
+
+
+def check_values(session: ort.InferenceSession) -> None:
+    """Check that all inputs and outputs are dense tensors.
+
+    Raises:
+        UnsupportedValueError: One is not.
+    """
+    for what, values in (("input", session.get_inputs()), ("output", session.get_outputs())):
+        for value in values:
+            if not value.type.startswith("tensor("):
+                raise UnsupportedValueError(
+                    f"{what} {value.name!r} is a {value.type}; only dense tensors can be measured"
+                )
+
+
+@final
+class Runner:
+    """A session with its inputs in place, ready to be run again and again."""
+
+    def __init__(
+        self,
+        session: ort.InferenceSession,
+        feeds: Mapping[str, np.ndarray],
+        providers: tuple[str, ...] = (CPU_PROVIDER,),
+    ) -> None:
+        """Bind the inputs the model has; other feeds are left out.
+
+        Args:
+            session: The session.
+            feeds: Arrays by input name.
+            providers: The session's providers; the first decides where inputs and outputs live.
+
+        Raises:
+            UnsupportedValueError: A graph input or output is no dense tensor.
+            SessionFailedError: An input is missing, or ONNX Runtime refuses it.
+        """
+        check_values(session)
+        self._session = session
+        names = [value.name for value in session.get_inputs()]
+        missing = [name for name in names if name not in feeds]
+        if missing:
+            raise SessionFailedError(f"the model's input {missing[0]!r} was given no value")
+        self._feeds = {name: feeds[name] for name in names}
+        self._is_bound = not any("string" in value.type for value in (*session.get_inputs(), *session.get_outputs()))
+        if self._is_bound:
+            self._binding = session.io_binding()
+            device = _BOUND_DEVICES.get(providers[0], "cpu")
+            try:
+                self._values = {name: _ort_value(array, device) for name, array in self._feeds.items()}
+                for name, value in self._values.items():
+                    self._binding.bind_ortvalue_input(name, value)
+                for output in session.get_outputs():
+                    self._binding.bind_output(output.name, device)
+            except ORT_ERRORS as error:
+                raise SessionFailedError(f"ONNX Runtime refuses an input: {one_line(error)}") from error
+
+    def run(self) -> None:
+        """Run once, to the end.
+
+        Raises:
+            SessionFailedError: ONNX Runtime failed.
+        """
+        try:
+            if self._is_bound:
+                self._session.run_with_iobinding(self._binding)
+            else:
+                self._session.run(None, self._feeds)
+        except ORT_ERRORS as error:
+            raise SessionFailedError(f"ONNX Runtime failed while running the model: {one_line(error)}") from error
+
+    def outputs(self) -> dict[str, np.ndarray]:
+        """Run once and return the outputs by name.
+
+        Raises:
+            SessionFailedError: ONNX Runtime failed.
+        """
+        names = [value.name for value in self._session.get_outputs()]
+        if not self._is_bound:
+            try:
+                return dict(zip(names, self._session.run(None, self._feeds), strict=True))
+            except ORT_ERRORS as error:
+                raise SessionFailedError(f"ONNX Runtime failed while running the model: {one_line(error)}") from error
+        self.run()
+        return dict(zip(names, map(_array, self._binding.get_outputs()), strict=True))
+
+
+def _ort_value(array: np.ndarray, device: str) -> ort.OrtValue:
+    number = element_type(array)
+    if number in _BYTES_FROM_ORT:
+        stored = array.view(np.uint16 if array.itemsize == 2 else np.uint8)
+        return ort.OrtValue.ortvalue_from_numpy_with_onnx_type(stored, number)
+    return ort.OrtValue.ortvalue_from_numpy(array, device, 0)
+
+
+def _array(value: ort.OrtValue) -> np.ndarray:
+    number = value.element_type()
+    if number not in _BYTES_FROM_ORT:
+        array: np.ndarray = value.numpy()
+        if number != STRING_TYPE and array.dtype not in ELEMENT_TYPES.values():
+            raise UnsupportedValueError(f"an output of {array.dtype} cannot leave ONNX Runtime")
+        return array
+    dtype: np.dtype[Any] = ELEMENT_TYPES[number]
+    data = ctypes.string_at(value.data_ptr(), value.tensor_size_in_bytes())
+    return np.frombuffer(data, dtype=np.uint8).view(dtype).reshape(value.shape())

@@ -1,0 +1,303 @@
+"""Runs a job in a worker process, holds its budgets, and puts what came of it in its place.
+
+::
+
+    supervisor (the user's process)          worker (a process group of its own)
+        checks the paths, starts it   ---->      reads the job
+        shows events                  <----      lines on stdout
+        reads its memory from /proc              leaves its best result in the scratch folder, again and again
+        kills it at a limit           ---->      (or ends by itself: a report or a failure is its last line)
+        writes the output, removes the scratch folder
+
+Whatever ends the worker, the best result it has left is used. Where it has left none, nothing is written and the error
+says which limit to raise.
+"""
+
+from __future__ import annotations
+
+import queue
+import shutil
+import signal
+import subprocess
+import sys
+import tempfile
+import threading
+import time
+from collections.abc import Callable, Sequence
+from contextlib import suppress
+from dataclasses import dataclass, replace
+from enum import StrEnum
+from pathlib import Path
+from typing import IO, Final, assert_never
+
+from eqsat import output, processes
+from eqsat.errors import BudgetError, EqsatError
+from eqsat.events import Event, Failure, Message, MessageError, Stage, from_line
+from eqsat.job import Budget, Job
+from eqsat.report import Ending, Report, Status
+from eqsat.scratch import Best, read_best
+from eqsat.worker import run_job
+
+_POLL_S: Final = 0.2
+_EXIT_S: Final = 5.0
+_GIB: Final = 1024**3
+WORKER_COMMAND: Final = (sys.executable, "-m", "eqsat.worker")
+
+
+class Isolation(StrEnum):
+    """Where the optimiser runs."""
+
+    PROCESS = "process"
+    NONE = "none"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _Outcome:
+    """How the worker ended.
+
+    Attributes:
+        ending: What ended it.
+        last: The report or failure it sent; None where it sent none.
+        exit_code: As :class:`subprocess.Popen` says; below zero is a signal.
+        peak_rss_bytes: Largest resident memory seen.
+    """
+
+    ending: Ending
+    last: Report | Failure | None
+    exit_code: int = 0
+    peak_rss_bytes: int = 0
+
+
+def ignore(event: Event) -> None:
+    """Do nothing with an event."""
+
+
+def supervise(
+    job: Job,
+    *,
+    isolation: Isolation = Isolation.PROCESS,
+    on_event: Callable[[Event], None] = ignore,
+    worker_command: Sequence[str] = WORKER_COMMAND,
+    grace_s: float | None = None,
+    clock: Callable[[], float] = time.monotonic,
+) -> Report:
+    """Run ``job`` and write its output.
+
+    Args:
+        job: What to do; its scratch folder is made here.
+        isolation: ``NONE`` runs the optimiser in this process: the memory limit and a hard end of the time do not hold.
+        on_event: Is called with every event, in this thread.
+        worker_command: Starts a worker when the path of a job file is added.
+        grace_s: Seconds after the time budget at which the worker is killed; it ends by itself before that.
+        clock: Monotonic seconds.
+
+    Returns:
+        The report on the result that was written.
+
+    Raises:
+        EqsatError: There is no result; nothing was written.
+        KeyboardInterrupt: The run was interrupted before there was any result; nothing was written.
+    """
+    started_s = clock()
+    input_path = Path(job.input_path)
+    output.check_input(input_path)
+    if job.output_path:
+        output.check_output(input_path, Path(job.output_path))
+    with tempfile.TemporaryDirectory(prefix="eqsat-", ignore_cleanup_errors=True) as folder:
+        job = replace(job, scratch_dir=folder)
+        match isolation:
+            case Isolation.PROCESS:
+                watch = _Watch(budget=job.budget, on_event=on_event, clock=clock, grace_s=grace_s)
+                outcome = watch.run(job, worker_command)
+            case Isolation.NONE:
+                outcome = _run_inline(job, on_event)
+            case _:
+                assert_never(isolation)
+        result = _result(outcome, job, elapsed_s=clock() - started_s)
+        if job.output_path:
+            on_event(Event(stage=Stage.WRITE, message=job.output_path))
+            _write(result, input_path, Path(job.output_path))
+        return replace(
+            result.report,
+            output=job.output_path,
+            seconds={**result.report.seconds, "total": round(clock() - started_s, 3)},
+            peak_rss_bytes=max(outcome.peak_rss_bytes, result.report.peak_rss_bytes),
+        )
+
+
+def _run_inline(job: Job, on_event: Callable[[Event], None]) -> _Outcome:
+    try:
+        return _Outcome(ending=Ending.COMPLETED, last=run_job(job, on_event))
+    except KeyboardInterrupt:
+        return _Outcome(ending=Ending.INTERRUPTED, last=None)
+    except EqsatError as error:
+        return _Outcome(ending=Ending.COMPLETED, last=Failure.of(error))
+
+
+class _Watch:
+    """Starts one worker and watches it until it ends or has to be ended."""
+
+    def __init__(
+        self,
+        *,
+        budget: Budget,
+        on_event: Callable[[Event], None],
+        clock: Callable[[], float],
+        grace_s: float | None,
+    ) -> None:
+        self._budget = budget
+        self._on_event = on_event
+        self._clock = clock
+        self._grace_s = max(10.0, 0.1 * budget.time_s) if grace_s is None else grace_s
+        self._peak_rss_bytes = 0
+        self._last: Report | Failure | None = None
+
+    def run(self, job: Job, worker_command: Sequence[str]) -> _Outcome:
+        """Run ``job`` to its end; no process of the worker's is left behind."""
+        scratch = Path(job.scratch_dir)
+        job_path = scratch / "job.json"
+        job_path.write_text(job.to_json(), encoding="utf-8")
+        with (scratch / "worker.log").open("wb") as log:
+            process = subprocess.Popen(
+                [*worker_command, str(job_path)],
+                stdin=subprocess.DEVNULL,
+                stdout=subprocess.PIPE,
+                stderr=log,
+                encoding="utf-8",
+                start_new_session=True,
+            )
+        try:
+            ending = self._watch(process)
+        except KeyboardInterrupt:
+            ending = Ending.INTERRUPTED
+        finally:
+            processes.kill_tree(process.pid)
+            exit_code = process.wait()
+        return _Outcome(ending=ending, last=self._last, exit_code=exit_code, peak_rss_bytes=self._peak_rss_bytes)
+
+    def _watch(self, process: subprocess.Popen[str]) -> Ending:
+        """Pass events on until the worker has said its last word, or is silent for good, or reaches a limit."""
+        assert process.stdout is not None  # noqa: S101 -- Popen was asked for a pipe
+        lines: queue.SimpleQueue[str | None] = queue.SimpleQueue()
+        threading.Thread(target=_pump, args=(process.stdout, lines), daemon=True).start()
+        deadline_s = self._clock() + self._budget.time_s + self._grace_s
+        next_poll_s = self._clock()
+        while True:
+            try:
+                line = lines.get(timeout=_POLL_S)
+            except queue.Empty:
+                pass
+            else:
+                if line is None:
+                    _await_exit(process)
+                    return Ending.WORKER_DIED
+                self._take(line)
+                if self._last is not None:
+                    return Ending.COMPLETED
+            if self._clock() >= deadline_s:
+                return Ending.TIME_BUDGET
+            if self._clock() >= next_poll_s:
+                next_poll_s = self._clock() + _POLL_S
+                rss_bytes = processes.resident_bytes(processes.tree(process.pid))
+                self._peak_rss_bytes = max(self._peak_rss_bytes, rss_bytes)
+                if rss_bytes > self._budget.memory_bytes:
+                    return Ending.MEMORY_LIMIT
+
+    def _take(self, line: str) -> None:
+        message: Message
+        try:
+            message = from_line(line)
+        except MessageError:
+            return  # a line that is cut off: the worker died while it wrote, which its end will tell
+        match message:
+            case Event():
+                self._on_event(message)
+            case Report() | Failure():
+                self._last = message
+            case _:
+                assert_never(message)
+
+
+def _await_exit(process: subprocess.Popen[str]) -> None:
+    """Give a worker that has closed its pipe the time to leave an exit code."""
+    with suppress(subprocess.TimeoutExpired):
+        process.wait(timeout=_EXIT_S)
+
+
+def _pump(lines: IO[str], into: queue.SimpleQueue[str | None]) -> None:
+    with lines:
+        for line in lines:
+            into.put(line)
+    into.put(None)
+
+
+def _result(outcome: _Outcome, job: Job, *, elapsed_s: float) -> Best:
+    """Return the result to write.
+
+    Raises:
+        EqsatError: There is none.
+        KeyboardInterrupt: There is none, and the user ended the run.
+    """
+    best = read_best(job.scratch_dir)
+    last = outcome.last
+    if isinstance(last, Report) and outcome.ending is Ending.COMPLETED:
+        if last.status is Status.UNCHANGED:
+            return Best(report=last, model_path=None)
+        if best is None or best.model_path is None:
+            raise EqsatError("internal error: the worker reported an optimised model and left none")
+        return Best(report=last, model_path=best.model_path)
+    if isinstance(last, Failure):
+        error = last.to_error()
+        if type(error) is not EqsatError or best is None:
+            raise _with_log(error, job)
+        outcome = replace(outcome, ending=Ending.WORKER_DIED)
+    if best is not None:
+        warning = f"this is the best result of a run that was cut short: {_what_happened(outcome, job, elapsed_s)}"
+        report = replace(best.report, ending=outcome.ending, warnings=(*best.report.warnings, warning))
+        return Best(report=report, model_path=best.model_path)
+    match outcome.ending:
+        case Ending.INTERRUPTED:
+            raise KeyboardInterrupt
+        case Ending.TIME_BUDGET | Ending.MEMORY_LIMIT:
+            raise BudgetError(f"{_what_happened(outcome, job, elapsed_s)}, before there was any result")
+        case Ending.WORKER_DIED | Ending.COMPLETED:
+            raise _with_log(EqsatError(f"internal error: {_what_happened(outcome, job, elapsed_s)}"), job)
+        case _:
+            assert_never(outcome.ending)
+
+
+def _what_happened(outcome: _Outcome, job: Job, elapsed_s: float) -> str:
+    budget = job.budget
+    match outcome.ending:
+        case Ending.TIME_BUDGET:
+            return f"the time budget of {budget.time_s:g} s ended (--time-budget)"
+        case Ending.MEMORY_LIMIT:
+            limit_gib = budget.memory_bytes / _GIB
+            return f"the memory limit of {limit_gib:.3g} GiB was reached after {elapsed_s:.0f} s (--memory-limit)"
+        case Ending.INTERRUPTED:
+            return f"interrupted after {elapsed_s:.0f} s"
+        case Ending.WORKER_DIED | Ending.COMPLETED:
+            if isinstance(outcome.last, Failure):
+                return outcome.last.message
+            if outcome.exit_code < 0:
+                return f"the worker was killed by {signal.Signals(-outcome.exit_code).name}"
+            return f"the worker ended with exit code {outcome.exit_code} and no report"
+        case _:
+            assert_never(outcome.ending)
+
+
+def _with_log(error: EqsatError, job: Job) -> EqsatError:
+    """Return an internal error with the path of a copy of the worker's log; any other error as it is."""
+    log = Path(job.scratch_dir) / "worker.log"
+    if type(error) is not EqsatError or not log.exists() or not log.stat().st_size:
+        return error
+    with tempfile.NamedTemporaryFile(prefix="eqsat-", suffix=".log", delete=False) as kept, log.open("rb") as written:
+        shutil.copyfileobj(written, kept)
+    return EqsatError(f"{error}; the log is {kept.name}")
+
+
+def _write(result: Best, input_path: Path, output_path: Path) -> None:
+    if result.model_path is None:
+        output.write_input_copy(input_path, output_path)
+    else:
+        output.write_result(result.model_path, output_path, input_path=input_path)

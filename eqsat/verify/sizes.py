@@ -1,0 +1,214 @@
+"""Sizes for a model's symbolic dimensions: the user's, or sensible ones."""
+
+from __future__ import annotations
+
+import ast
+import operator
+import re
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass
+from typing import Final
+
+from eqsat.errors import UsageError
+from eqsat.verify.errors import UnsupportedInputError
+from ir.graph import Graph
+from ir.interface import tensor_dtype
+from ir.types import TensorType
+
+NUM_SIZES: Final = 3
+"""Assignments that a dynamic model is verified at."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class SizeKind:
+    """One kind of dimension and the sizes to try for it.
+
+    Attributes:
+        words: A dimension with one of these words in its name is of this kind.
+        sizes: One size for each assignment, the default first.
+    """
+
+    words: frozenset[str]
+    sizes: tuple[int, int, int]
+
+
+_PAST: Final = SizeKind(words=frozenset({"past", "cache", "history"}), sizes=(16, 1, 7))
+_BATCH: Final = SizeKind(words=frozenset({"batch", "batchsize", "bs", "b", "n", "samples"}), sizes=(1, 2, 3))
+_SEQUENCE: Final = SizeKind(
+    words=frozenset({"seq", "sequence", "seqlen", "length", "len", "tokens", "time", "t", "l", "frames", "steps"}),
+    sizes=(128, 8, 37),
+)
+_SPATIAL: Final = SizeKind(words=frozenset({"height", "width", "h", "w", "rows", "cols"}), sizes=(224, 96, 160))
+_OTHER: Final = SizeKind(words=frozenset(), sizes=(4, 1, 5))
+_BY_NAME: Final = (_PAST, _BATCH, _SEQUENCE, _SPATIAL)
+"""In order of precedence: ``past_sequence`` is a past, ``batch_length`` a batch."""
+
+_MEANINGLESS: Final = re.compile(r"(s|unk|dim|d|u|axis)_*\d+")
+"""Names that exporters make up."""
+
+_IMAGE_CHANNELS: Final = frozenset({1, 3, 4})
+
+
+def input_types(graph: Graph, input_shapes: Mapping[str, tuple[int, ...]]) -> dict[str, TensorType]:
+    """Return the type of every input; where the model leaves the rank open, the user's shape stands in.
+
+    Raises:
+        UsageError: A shape names no input.
+        UnsupportedInputError: An input is no tensor, or has a rank that nobody states.
+    """
+    for name in input_shapes:
+        if name not in graph.inputs:
+            raise UsageError(f"--input-shape names {name!r}; the inputs are: {', '.join(graph.inputs) or 'none'}")
+    types: dict[str, TensorType] = {}
+    for name in graph.inputs:
+        dtype = tensor_dtype(graph, name)
+        if dtype is None:
+            raise UnsupportedInputError(f"input {name!r} is no tensor of a stated type: no value can be made for it")
+        if name in graph.types:
+            types[name] = graph.types[name]
+        elif name in input_shapes:
+            types[name] = TensorType(dtype, input_shapes[name])
+        else:
+            raise UnsupportedInputError(f"input {name!r} has no stated rank; give it with --input-shape {name}:1,2,3")
+    return types
+
+
+def default_sizes(graph: Graph, input_shapes: Mapping[str, tuple[int, ...]]) -> dict[int, int]:
+    """Return a size for each symbol that the inputs determine.
+
+    Args:
+        graph: The model.
+        input_shapes: The user's shapes by input name; every other dimension gets a size by its name and place.
+
+    Returns:
+        Sizes by symbol. Symbols of inner values are there only where their name is a sum or product of symbols of
+        inputs (``past + sequence``).
+
+    Raises:
+        UsageError: A shape names no input, contradicts the model or another shape.
+        UnsupportedInputError: An input is no tensor, or has a rank that nobody states.
+    """
+    return verification_sizes(graph, input_shapes)[0]
+
+
+def verification_sizes(graph: Graph, input_shapes: Mapping[str, tuple[int, ...]]) -> tuple[dict[int, int], ...]:
+    """Return the assignments to verify at: the default one first, and two more where a dimension is free.
+
+    Arguments, contents and errors are those of :func:`default_sizes`.
+    """
+    types = input_types(graph, input_shapes)
+    fixed = _given_sizes(graph, types, input_shapes)
+    kinds = _kinds(graph, types)
+    assignments: list[dict[int, int]] = []
+    for index in range(NUM_SIZES):
+        sizes = {**{symbol: kind.sizes[index] for symbol, kind in kinds.items()}, **fixed}
+        sizes.update(_totals(graph, kinds, sizes, fixed))
+        _add_expressions(graph, sizes)
+        if sizes not in assignments:
+            assignments.append(sizes)
+    return tuple(assignments)
+
+
+def _given_sizes(
+    graph: Graph, types: Mapping[str, TensorType], input_shapes: Mapping[str, tuple[int, ...]]
+) -> dict[int, int]:
+    fixed: dict[int, int] = {}
+    for name, shape in input_shapes.items():
+        stated = types[name].shape
+        if len(shape) != len(stated):
+            raise UsageError(f"--input-shape {name} has {len(shape)} dimensions; the model states {len(stated)}")
+        for dim, size in zip(stated, shape, strict=True):
+            if dim >= 0 and dim != size:
+                raise UsageError(f"--input-shape {name} has a dimension of {size} where the model states {dim}")
+            if dim < 0 and fixed.setdefault(dim, size) != size:
+                symbol = graph.symbols.name(dim)
+                raise UsageError(f"--input-shape {name} gives {symbol!r} the size {size}; it is {fixed[dim]} elsewhere")
+    return fixed
+
+
+def _kinds(graph: Graph, types: Mapping[str, TensorType]) -> dict[int, SizeKind]:
+    """The kind of each input dimension whose name is no expression of others."""
+    expressions = {symbol for symbol, _ in _expressions(graph)}
+    kinds: dict[int, SizeKind] = {}
+    for type_ in types.values():
+        for axis, dim in enumerate(type_.shape):
+            if dim < 0 and dim not in kinds and dim not in expressions:
+                kinds[dim] = _kind_of_name(graph.symbols.name(dim)) or _kind_of_place(type_, axis)
+    return kinds
+
+
+def _kind_of_name(name: str) -> SizeKind | None:
+    if _MEANINGLESS.fullmatch(name):
+        return None
+    words = set(re.findall(r"[a-z]+", name.lower()))
+    return next((kind for kind in _BY_NAME if kind.words & words), None)
+
+
+def _kind_of_place(type_: TensorType, axis: int) -> SizeKind:
+    shape, is_float = type_.shape, type_.dtype in {1, 10, 11, 16}
+    if type_.rank > 1 and axis == 0:
+        return _BATCH
+    if type_.rank == 4:
+        is_channels_last = shape[3] in _IMAGE_CHANNELS and shape[1] not in _IMAGE_CHANNELS
+        return _SPATIAL if axis in ({1, 2} if is_channels_last else {2, 3}) else _OTHER
+    is_text = type_.rank == 2 and not is_float
+    is_series = type_.rank == 3 and is_float and sum(dim < 0 for dim in shape[1:]) == 1
+    return _SEQUENCE if is_text or is_series else _OTHER
+
+
+def _totals(
+    graph: Graph, kinds: Mapping[int, SizeKind], sizes: Mapping[int, int], fixed: Mapping[int, int]
+) -> dict[int, int]:
+    """``total_sequence_length`` is the past and the present together."""
+    totals = [symbol for symbol in kinds if "total" in graph.symbols.name(symbol).lower()]
+    past = [sizes[symbol] for symbol, kind in kinds.items() if kind is _PAST and symbol not in totals]
+    present = [sizes[symbol] for symbol, kind in kinds.items() if kind is _SEQUENCE and symbol not in totals]
+    if not past or not present:
+        return {}
+    return {symbol: past[0] + present[0] for symbol in totals if symbol not in fixed}
+
+
+_OPERATIONS: Final[Mapping[type[ast.operator], Callable[[int, int], int]]] = {
+    ast.Add: operator.add,
+    ast.Sub: operator.sub,
+    ast.Mult: operator.mul,
+}
+
+
+def _expressions(graph: Graph) -> Iterator[tuple[int, ast.BinOp]]:
+    """Symbols whose names are sums, differences or products of other symbols' names."""
+    names = set(graph.symbols.names())
+    for name in names:
+        try:
+            parsed = ast.parse(name, mode="eval").body
+        except SyntaxError:
+            continue
+        used = {node.id for node in ast.walk(parsed) if isinstance(node, ast.Name)}
+        if isinstance(parsed, ast.BinOp) and used <= names:
+            yield graph.symbols.intern(name), parsed
+
+
+def _add_expressions(graph: Graph, sizes: dict[int, int]) -> None:
+    pending = dict(_expressions(graph))
+    while pending:
+        by_name = {graph.symbols.name(symbol): size for symbol, size in sizes.items()}
+        found = {symbol: _evaluate(tree, by_name) for symbol, tree in pending.items()}
+        new = {symbol: size for symbol, size in found.items() if size is not None and size >= 0}
+        if not new:
+            return
+        for symbol, size in new.items():
+            sizes.setdefault(symbol, size)
+            del pending[symbol]
+
+
+def _evaluate(tree: ast.expr, by_name: Mapping[str, int]) -> int | None:
+    match tree:
+        case ast.Constant(value=int() as number):
+            return number
+        case ast.Name(id=name):
+            return by_name.get(name)
+        case ast.BinOp(left=left, op=operation, right=right) if type(operation) in _OPERATIONS:
+            one, two = _evaluate(left, by_name), _evaluate(right, by_name)
+            return None if one is None or two is None else _OPERATIONS[type(operation)](one, two)
+        case _:
+            return None

@@ -1,0 +1,87 @@
+"""The worker process, ``python -m eqsat.worker JOB.json``: runs one job and tells its supervisor by lines on stdout.
+
+Its stderr is the run's log: native libraries write there, and so does the traceback of an internal error.
+"""
+
+from __future__ import annotations
+
+import ctypes
+import faulthandler
+import os
+import signal
+import sys
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from types import TracebackType
+from typing import Final, TextIO
+
+from eqsat.errors import BudgetError, EqsatError, ModelError
+from eqsat.events import Event, Failure, Message, to_line
+from eqsat.job import Job
+from eqsat.report import Report
+from ir.errors import InvalidModelError
+
+_PR_SET_PDEATHSIG: Final = 1
+
+
+def run_job(job: Job, emit: Callable[[Event], None]) -> Report:
+    """Run ``job`` here, in this process.
+
+    Raises:
+        EqsatError: The run ended without a result.
+    """
+    from eqsat.optimizer import optimize
+
+    try:
+        return optimize(job, emit)
+    except InvalidModelError as error:
+        raise ModelError(str(error)) from error
+
+
+def main(arguments: Sequence[str]) -> int:
+    """Run the job in the file that the only argument names, and return the exit code."""
+    (job_path,) = arguments
+    _die_with_parent()
+    channel = _take_stdout()
+    faulthandler.enable()
+
+    def send(message: Message) -> None:
+        channel.write(to_line(message) + "\n")
+        channel.flush()
+
+    def report_crash(kind: type[BaseException], error: BaseException, traceback: TracebackType | None) -> None:
+        sys.__excepthook__(kind, error, traceback)
+        said = str(error).partition("\n")[0]
+        send(Failure(kind="EqsatError", message=f"internal error: {kind.__name__}: {said}"))
+
+    sys.excepthook = report_crash
+    job = Job.from_json(Path(job_path).read_text(encoding="utf-8"))
+    try:
+        send(run_job(job, send))
+    except MemoryError:
+        send(Failure(kind=BudgetError.__name__, message="memory ended before any result; raise --memory-limit"))
+        return BudgetError.exit_code
+    except EqsatError as error:
+        send(Failure.of(error))
+        return error.exit_code
+    return 0
+
+
+def _take_stdout() -> TextIO:
+    """Return the real stdout as a private stream and send everything else that is printed to stderr.
+
+    Neither a library that prints nor a child process can then write between the messages, or hold the pipe open.
+    """
+    private = os.dup(1)
+    os.dup2(2, 1)
+    return os.fdopen(private, "w", encoding="utf-8")
+
+
+def _die_with_parent() -> None:
+    """Have the kernel kill this process when its parent ends, however it ends (Linux only)."""
+    if sys.platform == "linux":
+        ctypes.CDLL(None).prctl(_PR_SET_PDEATHSIG, signal.SIGKILL)
+
+
+if __name__ == "__main__":
+    sys.exit(main(sys.argv[1:]))

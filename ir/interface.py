@@ -1,0 +1,63 @@
+"""Questions about a model that its :class:`~ir.graph.Graph` does not answer: what it takes, and whether it is random."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import TYPE_CHECKING, Final
+
+import onnx_ir
+
+if TYPE_CHECKING:
+    import numpy as np
+
+    from ir.graph import Graph, Node
+
+_RANDOM: Final = frozenset(
+    {"Bernoulli", "Multinomial", "RandomNormal", "RandomNormalLike", "RandomUniform", "RandomUniformLike"},
+)
+
+
+def tensor_dtype(graph: Graph, name: str) -> int | None:
+    """Return the element type of a graph input; None where it is no dense tensor, or states no type."""
+    for value in graph.model.graph.inputs:
+        if value.name == name and isinstance(value.type, onnx_ir.TensorType):
+            return int(value.type.dtype) or None
+    return None
+
+
+def numpy_dtype(dtype: int) -> np.dtype:
+    """Return NumPy's type for an ``onnx.TensorProto.DataType`` number (``ml_dtypes`` for the newer floats).
+
+    Raises:
+        TypeError: NumPy has none.
+        ValueError: There is no such number.
+    """
+    return onnx_ir.DataType(dtype).numpy()
+
+
+def op_type(node: Node) -> str:
+    """Return a node's operator as the model writes it, whether the table knows it or not."""
+    return node.operator if node.source is None else node.source.op_type
+
+
+def unseeded_random_operators(graph: Graph) -> tuple[str, ...]:
+    """Return the operators that give another result in every session, subgraphs and functions included."""
+    found: dict[str, None] = {}
+    for node in _all_nodes(graph.model):
+        is_random = node.op_type in _RANDOM and node.domain in {"", "ai.onnx"}
+        if (is_random or _is_training_dropout(node)) and "seed" not in node.attributes:
+            found[node.op_type] = None
+    return tuple(found)
+
+
+def _all_nodes(model: onnx_ir.Model) -> Iterator[onnx_ir.Node]:
+    for part in (model.graph, *model.functions.values()):
+        yield from part.all_nodes()
+
+
+def _is_training_dropout(node: onnx_ir.Node) -> bool:
+    """True where training mode is on, or is computed and might be."""
+    if node.op_type != "Dropout" or len(node.inputs) < 3 or node.inputs[2] is None:
+        return False
+    constant = onnx_ir.convenience.get_const_tensor(node.inputs[2])
+    return constant is None or bool(constant.numpy().any())

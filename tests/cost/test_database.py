@@ -1,0 +1,184 @@
+from __future__ import annotations
+
+import signal
+import sqlite3
+import subprocess
+import sys
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+
+from eqsat.cost.database import SCHEMA_VERSION, PriceDatabase, PriceKey, StoredPrice, default_path
+
+ROOT = Path(__file__).parents[2]
+
+WRITER = """
+import sys
+from pathlib import Path
+from tests.cost.test_database import key, price
+from eqsat.cost.database import PriceDatabase
+name, count, path = sys.argv[1], int(sys.argv[2]), Path(sys.argv[3])
+with PriceDatabase(path, on_warning=sys.exit) as database:
+    index = 0
+    while count == 0 or index < count:
+        database.put_many({key(f"{name}-{index}-{part}"): price(index) for part in range(5)})
+        print(index, flush=True)
+        index += 1
+"""
+
+
+BASE = PriceKey(
+    signature="MatMul",
+    provider="CPUExecutionProvider",
+    device="Some CPU",
+    threads=2,
+    level="ORT_ENABLE_ALL",
+    ort_version="1.31.1",
+)
+
+
+def key(signature: str = "MatMul") -> PriceKey:
+    return replace(BASE, signature=signature)
+
+
+def price(latency_us: float) -> StoredPrice:
+    return StoredPrice(latency_us=latency_us, spread=0.1, num_runs=20, measured_at=1.7e9)
+
+
+def write_elsewhere(path: Path, name: str, count: int) -> subprocess.Popen[str]:
+    command = [sys.executable, "-c", WRITER, name, str(count), str(path)]
+    return subprocess.Popen(command, cwd=ROOT, stdout=subprocess.PIPE, text=True)
+
+
+@pytest.fixture
+def path(tmp_path: Path) -> Path:
+    return tmp_path / "folder" / "prices.sqlite"
+
+
+def fail(message: str) -> None:
+    pytest.fail(message)
+
+
+def test_prices_come_back_from_the_file(path: Path) -> None:
+    with PriceDatabase(path, on_warning=fail) as database:
+        database.put_many({key("a"): price(1.5), key("b"): price(2.5)})
+    with PriceDatabase(path, on_warning=fail) as database:
+        assert database.get_many([key("a"), key("b"), key("c")]) == {key("a"): price(1.5), key("b"): price(2.5)}
+        database.put_many({key("a"): price(9.0)})
+        assert database.get_many([key("a")]) == {key("a"): price(9.0)}
+        assert database.is_persistent
+
+
+@pytest.mark.parametrize(
+    "other",
+    [
+        replace(BASE, signature="Gemm"),
+        replace(BASE, provider="CUDAExecutionProvider"),
+        replace(BASE, device="Other CPU"),
+        replace(BASE, threads=1),
+        replace(BASE, level="ORT_DISABLE_ALL"),
+        replace(BASE, ort_version="1.32.0"),
+    ],
+)
+def test_a_price_holds_only_where_it_was_measured(path: Path, other: PriceKey) -> None:
+    with PriceDatabase(path, on_warning=fail) as database:
+        database.put_many({BASE: price(1.0)})
+        assert database.get_many([other]) == {}
+
+
+@pytest.mark.parametrize("latency_us", [-1.0, float("nan"), float("inf")])
+def test_no_time_but_a_finite_one_is_a_price(latency_us: float) -> None:
+    with pytest.raises(ValueError, match="no price"):
+        price(latency_us)
+
+
+def test_two_processes_write_at_once_and_nothing_is_lost(path: Path) -> None:
+    with write_elsewhere(path, "one", 40) as one, write_elsewhere(path, "two", 40) as two:
+        assert (one.wait(60), two.wait(60)) == (0, 0)
+    wanted = [key(f"{name}-{index}-{part}") for name in ("one", "two") for index in range(40) for part in range(5)]
+    with PriceDatabase(path, on_warning=fail) as database:
+        assert len(database.get_many(wanted)) == 400
+
+
+def test_a_killed_writer_leaves_whole_rows_and_no_lock(path: Path) -> None:
+    with write_elsewhere(path, "victim", 0) as victim:
+        assert victim.stdout is not None
+        told = [int(victim.stdout.readline()) for _ in range(20)]
+        victim.send_signal(signal.SIGKILL)
+        told += [int(line) for line in victim.stdout.read().split()]
+    with PriceDatabase(path, on_warning=fail) as database:
+        stored = database.get_many([key(f"victim-{index}-{part}") for index in told for part in range(5)])
+        assert len(stored) == 5 * len(told)
+        beyond = database.get_many([key(f"victim-{told[-1] + 1}-{part}") for part in range(5)])
+        assert len(beyond) in (0, 5)
+        database.put_many({key("after"): price(1.0)})
+        assert database.is_persistent
+
+
+@pytest.mark.parametrize("content", [b"this is no database" * 100, b"SQLite format 3\x00" + b"\xff" * 4000])
+def test_a_broken_file_means_memory_and_one_warning(path: Path, content: bytes) -> None:
+    path.parent.mkdir()
+    path.write_bytes(content)
+    warnings: list[str] = []
+    with PriceDatabase(path, on_warning=warnings.append) as database:
+        database.put_many({key(): price(1.0)})
+        assert database.get_many([key()]) == {key(): price(1.0)}
+        assert not database.is_persistent
+    assert len(warnings) == 1
+    assert str(path) in warnings[0]
+    assert path.read_bytes() == content
+
+
+def test_a_file_that_breaks_while_in_use_means_memory(path: Path) -> None:
+    warnings: list[str] = []
+    with PriceDatabase(path, on_warning=warnings.append) as database:
+        with sqlite3.connect(path) as other:
+            other.execute("DROP TABLE prices")
+        other.close()
+        database.put_many({key(): price(1.0)})
+        assert database.get_many([key()]) == {key(): price(1.0)}
+    assert len(warnings) == 1
+
+
+def test_a_place_that_cannot_be_written_means_memory(tmp_path: Path) -> None:
+    (tmp_path / "file").write_text("")
+    warnings: list[str] = []
+    with PriceDatabase(tmp_path / "file" / "prices.sqlite", on_warning=warnings.append) as database:
+        database.put_many({key(): price(1.0)})
+        assert database.get_many([key()]) == {key(): price(1.0)}
+    assert len(warnings) == 1
+
+
+def test_a_file_of_an_older_schema_is_emptied_and_of_a_newer_one_left_alone(path: Path) -> None:
+    PriceDatabase(path, on_warning=fail).close()
+    set_version(path, SCHEMA_VERSION - 1)
+    with PriceDatabase(path, on_warning=fail) as database:
+        database.put_many({key(): price(1.0)})
+    set_version(path, SCHEMA_VERSION + 1)
+    warnings: list[str] = []
+    with PriceDatabase(path, on_warning=warnings.append) as database:
+        assert database.get_many([key()]) == {}
+    assert "newer" in warnings[0]
+    set_version(path, SCHEMA_VERSION)
+    with PriceDatabase(path, on_warning=fail) as database:
+        assert database.get_many([key()]) == {key(): price(1.0)}
+
+
+def set_version(path: Path, version: int) -> None:
+    connection = sqlite3.connect(path)
+    connection.execute(f"PRAGMA user_version = {version}")
+    connection.close()
+
+
+def test_the_default_place_is_the_users_cache(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path))
+    assert default_path() == tmp_path / "eqsat" / "prices.sqlite"
+    monkeypatch.setenv("XDG_CACHE_HOME", "relative")
+    monkeypatch.setenv("HOME", str(tmp_path))
+    assert default_path() == tmp_path / ".cache" / "eqsat" / "prices.sqlite"
+
+
+def test_a_closed_database_is_one_file(path: Path) -> None:
+    PriceDatabase(path, on_warning=fail).close()
+    assert list(path.parent.iterdir()) == [path]

@@ -1,0 +1,16 @@
+"""The command line with a worker that has a stand-in for the optimiser: ``fake_cli.py MODE ARGUMENTS``."""
+
+from __future__ import annotations
+
+import sys
+from functools import partial
+from pathlib import Path
+
+import eqsat.run
+from eqsat.face import call
+from eqsat.supervisor import supervise
+
+if __name__ == "__main__":
+    worker = (sys.executable, str(Path(__file__).with_name("fake_worker.py")), sys.argv[1])
+    vars(eqsat.run)["supervise"] = partial(supervise, worker_command=worker)
+    sys.exit(call(eqsat.run.app, sys.argv[2:]))

@@ -1,0 +1,89 @@
+"""The Python interface."""
+
+from __future__ import annotations
+
+import importlib
+import subprocess
+import sys
+from collections.abc import Callable
+from pathlib import Path
+
+import onnx
+import pytest
+
+import eqsat
+from eqsat.report import Status
+from tests.faces.conftest import make_model
+
+InstallFake = Callable[[str], None]
+
+
+def test_a_path_goes_in_and_a_model_comes_out(install_fake: InstallFake, model_path: Path, temp_folder: Path) -> None:
+    install_fake("best")
+    events: list[eqsat.Event] = []
+    result = eqsat.optimize(model_path, isolation="none", progress=events.append)
+    assert result.report.status is Status.OPTIMIZED
+    assert result.report.output == ""
+    assert result.model.producer_name == "fake"
+    assert events
+    saved = result.save(model_path.with_name("saved.onnx"))
+    assert onnx.load_model(saved).producer_name == "fake"
+    del result
+    assert not list(temp_folder.iterdir())
+
+
+def test_a_model_in_memory_goes_in_and_is_not_changed(install_fake: InstallFake, tmp_path: Path) -> None:
+    install_fake("unchanged")
+    model = make_model()
+    before = model.SerializeToString()
+    result = eqsat.optimize(model, isolation="none")
+    assert model.SerializeToString() == before
+    assert result.report.status is Status.UNCHANGED
+    assert [node.op_type for node in result.model.graph.node] == ["Relu", "Relu"]
+    assert onnx.load_model(result.save(tmp_path / "saved.onnx")) == result.model
+
+
+def test_saving_over_the_result_itself_is_refused(install_fake: InstallFake, model_path: Path) -> None:
+    install_fake("unchanged")
+    result = eqsat.optimize(model_path, isolation="none")
+    with pytest.raises(eqsat.UsageError):
+        result.save(result.path)
+
+
+def test_errors_are_exceptions(install_fake: InstallFake, model_path: Path, temp_folder: Path) -> None:
+    install_fake("model-error")
+    with pytest.raises(eqsat.ModelError, match=r"not an ONNX model"):
+        eqsat.optimize(model_path, isolation="none")
+    with pytest.raises(eqsat.ModelError, match="does not exist"):
+        eqsat.optimize("nowhere.onnx")
+    assert not list(temp_folder.iterdir())
+
+
+def test_unknown_words_are_refused(model_path: Path) -> None:
+    with pytest.raises(eqsat.UsageError, match="'moon'; it can be provider, portable"):
+        eqsat.optimize(model_path, target="moon")  # type: ignore[arg-type]
+
+
+def test_every_public_name_is_there() -> None:
+    assert set(eqsat.__all__) <= set(dir(eqsat))
+    for name in eqsat.__all__:
+        assert getattr(eqsat, name) is not None
+    with pytest.raises(AttributeError, match="nonsense"):
+        getattr(eqsat, "nonsense")  # noqa: B009 -- mypy knows that it is missing
+
+
+def test_importing_eqsat_imports_nothing_heavy() -> None:
+    heavy = {"torch", "onnx", "onnx_ir", "onnxruntime", "numpy", "egglog", "ortools", "rich", "typer"}
+    code = f"import sys, eqsat; sys.exit(str({heavy} & sys.modules.keys()) if {heavy} & sys.modules.keys() else 0)"
+    done = subprocess.run([sys.executable, "-c", code], check=False, capture_output=True, text=True)
+    assert (done.returncode, done.stderr) == (0, "")
+
+
+def test_using_the_interface_does_not_import_torch() -> None:
+    code = "import sys, eqsat; eqsat.optimize, eqsat.load; sys.exit('torch' in sys.modules)"
+    assert subprocess.run([sys.executable, "-c", code], check=False).returncode == 0
+
+
+@pytest.mark.parametrize("name", ["run", "console", "api", "supervisor", "worker"])
+def test_modules_import_on_their_own(name: str) -> None:
+    assert importlib.import_module(f"eqsat.{name}").__doc__

@@ -1,0 +1,161 @@
+"""What is written, where, and what is left alone."""
+
+from __future__ import annotations
+
+import errno
+import os
+from functools import partial
+from pathlib import Path
+
+import numpy as np
+import onnx
+import onnx.helper
+import onnx.numpy_helper
+import pytest
+
+from eqsat import output
+from eqsat.errors import EqsatError, ModelError, UsageError
+from eqsat.report import Report, Status
+from eqsat.scratch import keep_best, read_best
+from tests.faces.fake_worker import OPTIMIZED, UNCHANGED
+
+
+def save_external(folder: Path, *, data_name: str = "weights.bin", fill: float = 1.0) -> Path:
+    """Write a model whose only weight lies beside it, and return its path."""
+    folder.mkdir(parents=True, exist_ok=True)
+    value = onnx.helper.make_tensor_value_info
+    weight = onnx.numpy_helper.from_array(np.full((64, 64), fill, np.float32), "w")
+    graph = onnx.helper.make_graph(
+        [onnx.helper.make_node("MatMul", ["x", "w"], ["y"])],
+        "matmul",
+        [value("x", onnx.TensorProto.FLOAT, [2, 64])],
+        [value("y", onnx.TensorProto.FLOAT, [2, 64])],
+        [weight],
+    )
+    model = onnx.helper.make_model(graph, opset_imports=[onnx.helper.make_opsetid("", 18)], ir_version=9)
+    path = folder / "model.onnx"
+    onnx.save_model(
+        model, path, save_as_external_data=True, all_tensors_to_one_file=True, location=data_name, size_threshold=0
+    )
+    return path
+
+
+@pytest.mark.parametrize(
+    ("name", "expected"), [("a.onnx", "a.opt.onnx"), ("a.b.onnx", "a.b.opt.onnx"), ("a", "a.opt.onnx")]
+)
+def test_the_default_output_lies_beside_the_input(name: str, expected: str) -> None:
+    assert output.default_output(Path("folder") / name) == Path("folder") / expected
+
+
+def test_a_copy_of_the_input_brings_its_data(tmp_path: Path) -> None:
+    source = save_external(tmp_path / "in", data_name="sub.bin")
+    goal = tmp_path / "out.onnx"
+    output.write_input_copy(source, goal)
+    assert goal.read_bytes() == source.read_bytes()
+    assert (tmp_path / "sub.bin").read_bytes() == (tmp_path / "in" / "sub.bin").read_bytes()
+
+
+def test_a_copy_beside_the_input_shares_its_data(tmp_path: Path) -> None:
+    source = save_external(tmp_path)
+    before = (tmp_path / "weights.bin").stat().st_ino
+    output.write_input_copy(source, tmp_path / "out.onnx")
+    assert (tmp_path / "weights.bin").stat().st_ino == before
+    assert {path.name for path in tmp_path.iterdir()} == {"model.onnx", "out.onnx", "weights.bin"}
+
+
+def test_a_copy_never_replaces_the_data_of_another_model(tmp_path: Path) -> None:
+    source = save_external(tmp_path / "in", fill=1.0)
+    other = save_external(tmp_path / "out", fill=2.0)
+    with pytest.raises(UsageError, match="belongs to another model"):
+        output.write_input_copy(source, tmp_path / "out" / "copy.onnx")
+    assert not (tmp_path / "out" / "copy.onnx").exists()
+    assert onnx.numpy_helper.to_array(onnx.load_model(other).graph.initializer[0])[0, 0] == 2.0
+
+
+def test_a_result_never_replaces_the_data_of_the_input(tmp_path: Path) -> None:
+    source = save_external(tmp_path / "in", data_name="out.onnx.data")
+    result = save_external(tmp_path / "scratch")
+    with pytest.raises(UsageError, match="holds the data of the input"):
+        output.write_result(result, tmp_path / "in" / "out.onnx", input_path=source)
+
+
+def test_a_result_is_whole_without_its_scratch_folder(
+    tmp_path: Path, model_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("ir.onnx_file.MAX_PROTO_BYTES", 0)
+    result = save_external(tmp_path / "scratch", fill=3.0)
+    goal = tmp_path / "out" / "out.onnx"
+    goal.parent.mkdir()
+    output.write_result(result, goal, input_path=model_path)
+    (tmp_path / "scratch" / "weights.bin").unlink()
+    assert onnx.numpy_helper.to_array(onnx.load_model(goal).graph.initializer[0])[0, 0] == 3.0
+
+
+def test_garbage_is_a_model_error(tmp_path: Path) -> None:
+    path = tmp_path / "garbage.onnx"
+    path.write_bytes(b"\xff garbage")
+    with pytest.raises(ModelError):
+        output.write_input_copy(path, tmp_path / "out.onnx")
+    assert not (tmp_path / "out.onnx").exists()
+
+
+def test_a_full_disk_is_an_error_and_the_old_output_stays(
+    tmp_path: Path, model_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    goal = tmp_path / "out.onnx"
+    goal.write_text("old")
+
+    def full(descriptor: int) -> None:
+        raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+
+    monkeypatch.setattr(os, "fsync", full)
+    with pytest.raises(EqsatError, match="No space left"):
+        output.write_input_copy(model_path, goal)
+    assert goal.read_text() == "old"
+    assert {path.name for path in tmp_path.iterdir()} == {"model.onnx", "out.onnx"}
+
+
+def test_the_best_so_far_is_the_last_whole_one(tmp_path: Path) -> None:
+    assert read_best(tmp_path) is None
+    keep_best(tmp_path, UNCHANGED, model_name="m.onnx", write_model=None)
+    best = read_best(tmp_path)
+    assert best is not None
+    assert (best.report, best.model_path) == (UNCHANGED, None)
+    for number in range(3):
+        text = f"model {number}"
+        keep_best(tmp_path, OPTIMIZED, model_name="m.onnx", write_model=partial(_write, text=text))
+        best = read_best(tmp_path)
+        assert best is not None
+        assert best.model_path is not None
+        assert best.model_path.read_text() == text
+    assert len(list(tmp_path.glob("best-*"))) == 1
+
+
+def test_a_best_that_was_not_finished_changes_nothing(tmp_path: Path) -> None:
+    keep_best(tmp_path, OPTIMIZED, model_name="m.onnx", write_model=lambda path: _write(path, "whole"))
+
+    def die(path: Path) -> None:
+        path.write_text("ha")
+        raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt):
+        keep_best(tmp_path, OPTIMIZED, model_name="m.onnx", write_model=die)
+    best = read_best(tmp_path)
+    assert best is not None
+    assert best.model_path is not None
+    assert best.model_path.read_text() == "whole"
+
+
+@pytest.mark.parametrize(("status", "has_model"), [(Status.OPTIMIZED, False), (Status.UNCHANGED, True)])
+def test_a_best_has_a_model_where_its_report_says_so(tmp_path: Path, status: Status, has_model: bool) -> None:
+    with pytest.raises(ValueError, match=status.value):
+        keep_best(
+            tmp_path,
+            Report(status=status, reason=""),
+            model_name="m.onnx",
+            write_model=(lambda path: _write(path, "")) if has_model else None,
+        )
+
+
+def _write(path: Path, text: str) -> None:
+    path.write_text(text)

@@ -1,0 +1,109 @@
+"""The command line as a process of its own: signals, streams and what is left behind."""
+
+from __future__ import annotations
+
+import os
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+import onnx
+import pytest
+
+from tests.faces import fake_cli
+
+TIMEOUT_S = 60.0
+
+linux_only = pytest.mark.skipif(sys.platform != "linux", reason="reads /proc")
+
+
+@contextmanager
+def start(mode: str, model_path: Path, scratch_home: Path) -> Iterator[subprocess.Popen[str]]:
+    scratch_home.mkdir(exist_ok=True)
+    root = Path(fake_cli.__file__).parents[2]
+    process = subprocess.Popen(
+        [sys.executable, fake_cli.__file__, mode, str(model_path), "-v"],
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        encoding="utf-8",
+        env={**os.environ, "TMPDIR": str(scratch_home), "PYTHONPATH": str(root)},
+        start_new_session=True,
+    )
+    with process:
+        try:
+            yield process
+        finally:
+            process.kill()
+
+
+def worker_pid(process: subprocess.Popen[str]) -> int:
+    """Return the worker's process id once it hangs."""
+    assert process.stderr is not None
+    for line in process.stderr:
+        if line.startswith("measure: pid "):
+            return int(line.split()[2])
+    raise AssertionError("the worker never hung")
+
+
+def is_running(pid: int) -> bool:
+    try:
+        return Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0] != "Z"
+    except FileNotFoundError:
+        return False
+
+
+def wait_until_gone(pid: int, is_alive: Callable[[int], bool] = is_running) -> None:
+    for _ in range(600):
+        if not is_alive(pid):
+            return
+        time.sleep(0.05)
+    raise AssertionError(f"process {pid} lives on")
+
+
+@linux_only
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+def test_a_signal_keeps_the_best(model_path: Path, tmp_path: Path, number: signal.Signals) -> None:
+    before = model_path.read_bytes()
+    with start("best+hang", model_path, tmp_path / "scratch") as process:
+        pid = worker_pid(process)
+        process.send_signal(number)
+        out, err = process.communicate(timeout=TIMEOUT_S)
+    assert process.returncode == 130
+    assert "warning: this is the best result of a run that was cut short: interrupted" in out
+    assert "Traceback" not in out + err
+    assert onnx.load_model(model_path.with_name("model.opt.onnx")).producer_name == "fake"
+    assert model_path.read_bytes() == before
+    wait_until_gone(pid)
+    assert not list((tmp_path / "scratch").iterdir())
+
+
+@linux_only
+def test_a_signal_before_any_result_is_one_line(model_path: Path, tmp_path: Path) -> None:
+    with start("hang", model_path, tmp_path / "scratch") as process:
+        worker_pid(process)
+        process.send_signal(signal.SIGINT)
+        out, err = process.communicate(timeout=TIMEOUT_S)
+    assert process.returncode == 130
+    assert (out, err) == ("", "eqsat: error: interrupted before there was any result; nothing was written\n")
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["model.onnx", "scratch"]
+
+
+@linux_only
+def test_the_worker_dies_with_its_supervisor(model_path: Path, tmp_path: Path) -> None:
+    with start("hang", model_path, tmp_path / "scratch") as process:
+        pid = worker_pid(process)
+        assert is_running(pid)
+        process.kill()
+        wait_until_gone(pid)
+
+
+def test_an_unwatched_run_prints_plain_lines(model_path: Path, tmp_path: Path) -> None:
+    with start("best", model_path, tmp_path / "scratch") as process:
+        out, err = process.communicate(timeout=TIMEOUT_S)
+    assert process.returncode == 0
+    assert err.splitlines()[:2] == ["load: fake model", "search: left a best  (best so far 1.20x)"]
+    assert "\x1b" not in out + err

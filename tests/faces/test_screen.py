@@ -1,0 +1,95 @@
+"""Progress and tables, rendered to text."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from io import StringIO
+
+import pytest
+from rich.console import Console
+
+from eqsat.events import Event, Stage
+from eqsat.report import EGraphSize, OperatorCounts, Report, RuleUse, SessionChoice, Status
+from eqsat.screen import Verbosity, headline, screen, summary
+from tests.faces.fake_worker import OPTIMIZED, UNCHANGED
+
+EVENTS = (
+    Event(stage=Stage.LOAD, message="a [bold]model[/bold]"),
+    Event(stage=Stage.SEARCH, message="10 e-nodes", fraction=0.25),
+    Event(stage=Stage.SEARCH, message="20 e-nodes", fraction=0.5, best_speedup=1.5),
+)
+
+
+def shown(verbosity: Verbosity, *, is_terminal: bool) -> str:
+    file = StringIO()
+    console = Console(file=file, force_terminal=is_terminal, width=120)
+    with screen(console, verbosity) as screen_:
+        for event in EVENTS:
+            screen_.show(event)
+    return file.getvalue()
+
+
+def rendered(report: Report, *, is_verbose: bool = False) -> str:
+    file = StringIO()
+    Console(file=file, width=1000).print(summary(report, is_verbose=is_verbose))
+    return file.getvalue()
+
+
+@pytest.mark.parametrize(
+    ("verbosity", "lines"),
+    [
+        (Verbosity.QUIET, []),
+        (Verbosity.NORMAL, ["load: a [bold]model[/bold]", "search: 10 e-nodes"]),
+        (
+            Verbosity.VERBOSE,
+            ["load: a [bold]model[/bold]", "search: 10 e-nodes", "search: 20 e-nodes  (best so far 1.50x)"],
+        ),
+    ],
+)
+def test_a_file_gets_plain_lines(verbosity: Verbosity, lines: list[str]) -> None:
+    assert shown(verbosity, is_terminal=False).splitlines() == lines
+
+
+def test_a_terminal_gets_one_line_that_is_kept_up_to_date() -> None:
+    text = shown(Verbosity.NORMAL, is_terminal=True)
+    assert "20 e-nodes" in text
+    assert "best 1.50x" in text
+    assert shown(Verbosity.QUIET, is_terminal=True) == ""
+
+
+def test_the_headline_says_what_became_of_the_model() -> None:
+    assert headline(OPTIMIZED) == "1.20x faster: 2 nodes became 1"
+    assert headline(replace(OPTIMIZED, latency=None)) == "optimised, not measured: 2 nodes became 1"
+    assert headline(UNCHANGED) == "unchanged: nothing faster was found"
+
+
+def test_the_tuned_session_has_a_row_of_its_own() -> None:
+    session = SessionChoice(
+        graph_optimization_level="ORT_ENABLE_EXTENDED",
+        disabled_optimizers=("GeluFusion",),
+        speedup=1.5,
+        speedup_low=1.4,
+        speedup_high=1.6,
+    )
+    text = rendered(replace(OPTIMIZED, session=session))
+    assert "1.500x (1.400 to 1.600), ORT_ENABLE_EXTENDED, no GeluFusion" in text
+
+
+def test_a_bare_report_has_a_table_too() -> None:
+    text = rendered(Report(status=Status.UNCHANGED, reason=""))
+    assert "latency" not in text
+    assert "rules" not in text
+
+
+def test_long_lists_are_cut_unless_all_is_asked_for() -> None:
+    report = replace(
+        OPTIMIZED,
+        rules=tuple(RuleUse(name=f"rule-{number}", applied=1) for number in range(20)),
+        operators=OperatorCounts(before={f"Op{number}": 1 for number in range(20)}),
+        egraph=EGraphSize(num_enodes=1, num_eclasses=1, stop_reason="saturated"),
+    )
+    short, whole = " ".join(rendered(report).split()), " ".join(rendered(report, is_verbose=True).split())
+    assert "rule-19" not in short
+    assert short.count("8 more") == 2
+    assert "rule-19 1" in whole
+    assert "more" not in whole

@@ -1,0 +1,51 @@
+from __future__ import annotations
+
+from pathlib import Path
+
+import onnx
+import pytest
+
+from eqsat.errors import ModelError
+from eqsat.runtime.drop_in import DISABLED_OPTIMIZERS_KEY, LEVEL_KEY, load
+from tests.runtime import models
+
+CPU = ["CPUExecutionProvider"]
+
+
+@pytest.fixture
+def path(tmp_path: Path) -> Path:
+    return tmp_path / "model.onnx"
+
+
+def write(path: Path, metadata: dict[str, str]) -> None:
+    model = onnx.load_model_from_string(models.matmul())
+    onnx.helper.set_model_props(model, metadata)
+    onnx.save_model(model, path)
+
+
+def test_the_level_in_the_model_is_the_level_of_the_session(path: Path) -> None:
+    import onnxruntime
+
+    write(path, {LEVEL_KEY: "ORT_ENABLE_BASIC", DISABLED_OPTIMIZERS_KEY: "MatMulAddFusion,GeluFusion"})
+    session = load(path, CPU, threads=1)
+    options = session.get_session_options()
+    assert options.graph_optimization_level == onnxruntime.GraphOptimizationLevel.ORT_ENABLE_BASIC
+    assert options.intra_op_num_threads == 1
+    assert session.run(None, models.matmul_feeds())[0].shape == (8, 32)
+
+
+def test_a_model_that_says_nothing_opens_with_the_callers_options(path: Path) -> None:
+    import onnxruntime
+
+    write(path, {})
+    options = onnxruntime.SessionOptions()
+    options.graph_optimization_level = onnxruntime.GraphOptimizationLevel.ORT_DISABLE_ALL
+    session = load(path, CPU, options=options)
+    level = session.get_session_options().graph_optimization_level
+    assert level == onnxruntime.GraphOptimizationLevel.ORT_DISABLE_ALL
+
+
+def test_a_level_of_the_future_is_an_error(path: Path) -> None:
+    write(path, {LEVEL_KEY: "ORT_ENABLE_MAGIC"})
+    with pytest.raises(ModelError, match="ORT_ENABLE_MAGIC"):
+        load(path, CPU)
