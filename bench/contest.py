@@ -9,18 +9,19 @@ import time
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any
+from typing import Any, Protocol
 
 import numpy as np
 
+from bench.agreement import MAX_RELATIVE_ERROR, relative_error
 from bench.peers import Outcome, Peer, run_command
 from bench.results import ContenderRow, ModelRow, Speedup, Standing
 from eqsat.runtime import (
+    Comparison,
     Contender,
     ContenderResult,
     MeasurementError,
     OptimizationLevel,
-    Runtime,
     SessionSettings,
 )
 
@@ -34,10 +35,6 @@ CONTROL = "ort"
 
 SAME = Speedup(ratio=1.0, low=1.0, high=1.0, num_pairs=0)
 """The speed-up of a graph over itself."""
-
-MAX_RELATIVE_ERROR = 1e-3
-"""Above this, as a fraction of the largest magnitude of an output, a contender computes something else. Reordered
-float32 sums stay below 1e-5 on these models; the tanh form of GELU and half precision do not stay below 1e-3."""
 
 STANDING_OF = {
     Outcome.FAILED: Standing.FAILED,
@@ -81,6 +78,27 @@ class Entry:
     key: str = ""
 
 
+class Instrument(Protocol):
+    """The part of :class:`eqsat.runtime.Runtime` that a contest needs."""
+
+    def outputs(self, model: Path, feeds: Mapping[str, np.ndarray], settings: SessionSettings) -> dict[str, np.ndarray]:
+        """Return the outputs of a model by name."""
+
+    def optimized_fingerprint(self, model: Path, settings: SessionSettings) -> str:
+        """Return a hash of the graph after ONNX Runtime's own passes."""
+
+    def compare(
+        self,
+        contenders: Sequence[Contender],
+        feeds: Mapping[str, np.ndarray],
+        *,
+        num_pairs: int,
+        rounds: int,
+        deadline: float | None,
+    ) -> Comparison:
+        """Return the paired latency test of the contenders against the first."""
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Contest:
     """The test of one model.
@@ -93,10 +111,10 @@ class Contest:
         settings: The session of the original.
         effort: How long it may take.
         folder: Existing folder for the models of the contenders.
-        clock: Seconds on a clock that only goes forward.
+        clock: Seconds on the runtime's clock.
     """
 
-    runtime: Runtime
+    runtime: Instrument
     source: Path
     feeds: Mapping[str, np.ndarray]
     checks: Sequence[Mapping[str, np.ndarray]]
@@ -189,15 +207,15 @@ class Contest:
             fingerprint = self.runtime.optimized_fingerprint(contender.path, contender.settings)
         except MeasurementError as error:
             return Entry(row=replace(entry.row, standing=Standing.FAILED, message=str(error)))
-        error = max(errors)
-        if error <= MAX_RELATIVE_ERROR:
+        worst = max(errors)
+        if worst <= MAX_RELATIVE_ERROR:
             key = CONTROL if entry.row.name == CONTROL else fingerprint
-            return replace(entry, key=key, row=replace(entry.row, relative_error=error))
-        is_number = math.isfinite(error)
+            return replace(entry, key=key, row=replace(entry.row, relative_error=worst))
+        is_number = math.isfinite(worst)
         message = (
-            f"relative error {error:.1e}" if is_number else "other outputs or shapes, or values that are not finite"
+            f"relative error {worst:.1e}" if is_number else "other outputs or shapes, or values that are not finite"
         )
-        row = replace(entry.row, standing=Standing.WRONG, relative_error=error if is_number else None, message=message)
+        row = replace(entry.row, standing=Standing.WRONG, relative_error=worst if is_number else None, message=message)
         return Entry(row=row)
 
     def timed(self, entries: Sequence[Entry]) -> tuple[list[Entry], float | None]:
@@ -233,7 +251,7 @@ class Contest:
             self.feeds,
             num_pairs=self.effort.num_pairs,
             rounds=self.effort.rounds,
-            deadline=time.monotonic() + self.effort.max_seconds,
+            deadline=self.clock() + self.effort.max_seconds,
         )
         keys = list(chosen)
         measured = comparison.results
@@ -307,31 +325,3 @@ def speedup_of(result: ContenderResult) -> Speedup:
 def ratio_of(entry: Entry) -> float:
     """Return the speed-up of an entry over the original; 0 where there is none."""
     return 0.0 if entry.row.speedup is None else entry.row.speedup.ratio
-
-
-def relative_error(wanted: Mapping[str, np.ndarray], found: Mapping[str, np.ndarray]) -> float:
-    """Return the largest difference of any output, over the largest magnitude of that output in ``wanted``.
-
-    NaN equals NaN and an infinity itself; everything else that is not finite on one side, or an output that is missing
-    or has another shape or type, is an infinite error.
-    """
-    if wanted.keys() != found.keys():
-        return math.inf
-    return max((array_error(wanted[name], found[name]) for name in wanted), default=0.0)
-
-
-def array_error(wanted: np.ndarray, found: np.ndarray) -> float:
-    """Return the error of one output, see :func:`relative_error`."""
-    if wanted.shape != found.shape or wanted.dtype != found.dtype:
-        return math.inf
-    if not np.issubdtype(wanted.dtype, np.floating):
-        return 0.0 if np.array_equal(wanted, found) else math.inf
-    left, right = wanted.astype(np.float64), found.astype(np.float64)
-    finite = np.isfinite(left)
-    if not np.array_equal(left[~finite], right[~finite], equal_nan=True) or not np.isfinite(right[finite]).all():
-        return math.inf
-    difference = float(np.abs(left[finite] - right[finite]).max(initial=0.0))
-    magnitude = float(np.abs(left[finite]).max(initial=0.0))
-    if difference == 0.0:
-        return 0.0
-    return difference / magnitude if magnitude > 0.0 else math.inf

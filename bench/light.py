@@ -7,6 +7,7 @@ random numbers, as in the zoo's own files, and nothing else changes: operators, 
 
 from __future__ import annotations
 
+from enum import StrEnum
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -17,7 +18,19 @@ if TYPE_CHECKING:
 
     import onnx
 
-BATCH_NORM_ROLES = ("scale", "bias", "mean", "variance")
+
+class Role(StrEnum):
+    """What a weight is to the node that reads it, hence how it is drawn."""
+
+    KERNEL = "kernel"
+    SCALE = "scale"
+    BIAS = "bias"
+    MEAN = "mean"
+    VARIANCE = "variance"
+
+
+BATCH_NORM_ROLES = (Role.SCALE, Role.BIAS, Role.MEAN, Role.VARIANCE)
+"""The weights of BatchNormalization in the order of its inputs."""
 
 
 def path_of(name: str) -> Path:
@@ -68,18 +81,18 @@ def with_weights(name: str, *, seed: int) -> onnx.ModelProto:
     return model
 
 
-def role_of(graph: onnx.GraphProto, name: str) -> str:
-    """Return what the weight ``name`` is to the node that reads it: kernel, scale, bias, mean or variance."""
+def role_of(graph: onnx.GraphProto, name: str) -> Role:
+    """Return what the weight ``name`` is to the node that reads it."""
     for node, position in readers(graph, name):
         if node.op_type in {"Unsqueeze", "Reshape"}:
             return role_of(graph, node.output[0])
         if node.op_type == "BatchNormalization":
             return BATCH_NORM_ROLES[position - 1]
         if node.op_type == "Mul":
-            return "scale"
+            return Role.SCALE
         if node.op_type in {"Conv", "Gemm"} and position == 1:
-            return "kernel"
-    return "bias"
+            return Role.KERNEL
+    return Role.BIAS
 
 
 def readers(graph: onnx.GraphProto, name: str) -> Iterator[tuple[onnx.NodeProto, int]]:
@@ -90,15 +103,15 @@ def readers(graph: onnx.GraphProto, name: str) -> Iterator[tuple[onnx.NodeProto,
                 yield node, position
 
 
-def draw(rng: np.random.Generator, shape: tuple[int, ...], role: str) -> np.ndarray:
+def draw(rng: np.random.Generator, shape: tuple[int, ...], role: Role) -> np.ndarray:
     """Return a random float32 array of ``shape`` for a weight of the given role."""
     match role:
-        case "kernel":
+        case Role.KERNEL:
             std = np.float32((2.0 / float(np.prod(shape[1:]))) ** 0.5)
             return rng.standard_normal(shape, dtype=np.float32) * std
-        case "scale":
+        case Role.SCALE:
             return rng.uniform(0.5, 1.0, shape).astype(np.float32)
-        case "variance":
+        case Role.VARIANCE:
             return rng.uniform(0.75, 1.5, shape).astype(np.float32)
-        case _:
+        case Role.BIAS | Role.MEAN:
             return rng.normal(0.0, 0.1, shape).astype(np.float32)

@@ -1,4 +1,4 @@
-"""The results as tables on the terminal, one for each class of models."""
+"""The results on the terminal: for each class of models a table of intervals and one of all contenders."""
 
 from __future__ import annotations
 
@@ -7,41 +7,72 @@ from collections.abc import Sequence
 from rich.console import Console
 from rich.table import Table
 
-from bench.contest import OURS, OURS_TUNED
-from bench.results import ContenderRow, ModelRow, Speedup, Standing, summarise
+from bench.contest import CONTROL, OURS, OURS_TUNED
+from bench.results import ClassSummary, ContenderRow, ModelRow, Speedup, Standing, summarise
+
+MIN_WIDTH = 120
+"""Columns, where the terminal does not say how many it has."""
+
+SHORT = {Standing.SAME_GRAPH: "=", Standing.NOT_SUPPORTED: "-", Standing.NOT_INSTALLED: "-", Standing.NOT_REACHED: "-"}
+TROUBLE = frozenset({Standing.FAILED, Standing.WRONG, Standing.TIMED_OUT})
 
 
 def print_tables(rows: Sequence[ModelRow], peers: Sequence[str], console: Console | None = None) -> None:
-    """Print one table for each class: speed-ups over the original at ONNX Runtime's default level."""
+    """Print everything; speed-ups are over the original at ONNX Runtime's default level."""
     shown = console or Console()
-    names = [OURS]
-    if any(row.contender(OURS_TUNED) for row in rows):
-        names.append(OURS_TUNED)
-    names.extend(peers)
+    if not shown.is_terminal:
+        shown.width = max(shown.width, MIN_WIDTH)
     for summary in summarise(rows, OURS):
-        table = Table(title=summary.model_class, title_justify="left")
-        for column in ("model", "ms", *names, "ours / best alternative"):
-            table.add_column(column, justify="left" if column == "model" else "right")
-        for row in rows:
-            if row.model_class == summary.model_class:
-                cells = [cell(row.contender(name)) for name in names]
-                latency = "" if row.original_us is None else f"{row.original_us / 1000:.2f}"
-                table.add_row(row.name, latency, *cells, final_cell(row))
-        shown.print(table)
-        over_peer = (
-            "" if summary.over_best_peer is None else f", over the best alternative {summary.over_best_peer:.3f}"
-        )
-        failures = f", {summary.num_failures} failed and count as 1" if summary.num_failures else ""
-        shown.print(f"geometric mean over the original {summary.over_original:.3f}{over_peer}{failures}\n")
+        members = [row for row in rows if row.model_class == summary.model_class]
+        shown.print(main_table(summary.model_class, members))
+        shown.print(means(summary), highlight=False)
+        shown.print(all_contenders(members, peers))
     for row in rows:
         for contender in row.contenders:
-            if contender.standing in {Standing.FAILED, Standing.WRONG, Standing.TIMED_OUT}:
+            if contender.standing in TROUBLE:
                 line = f"{row.name}: {contender.name}: {contender.standing.value}: {contender.message}"
-                shown.print(line, markup=False, highlight=False)
+                shown.print(line, markup=False, highlight=False, soft_wrap=True)
+
+
+def main_table(title: str, rows: Sequence[ModelRow]) -> Table:
+    """Return ours against the original and against the best alternative, with intervals, and the noise of the test."""
+    table = Table(title=title, title_justify="left")
+    table.add_column("model")
+    for column in ("ms", "eqsat", "with eqsat.load", "original again", "ours / best other"):
+        table.add_column(column, justify="right")
+    table.add_column("best other")
+    for row in rows:
+        contenders = (row.contender(name) for name in (OURS, OURS_TUNED, CONTROL))
+        final = "" if row.over_best_peer is None else interval(row.over_best_peer)
+        latency = "" if row.original_us is None else f"{row.original_us / 1000:.2f}"
+        table.add_row(row.name, latency, *map(cell, contenders), final, row.best_peer)
+    return table
+
+
+def all_contenders(rows: Sequence[ModelRow], peers: Sequence[str]) -> Table:
+    """Return the bare speed-up of every contender over the original; = is the same graph, - did not take part."""
+    names = [OURS, OURS_TUNED, *peers]
+    table = Table(title="every contender", title_justify="left")
+    table.add_column("model")
+    for name in names:
+        table.add_column(name, justify="right")
+    for row in rows:
+        table.add_row(row.name, *(short_cell(row.contender(name)) for name in names))
+    return table
+
+
+def means(summary: ClassSummary) -> str:
+    """Return the line below the table of a class."""
+    parts = [f"geometric mean over {summary.num_models}: {summary.over_original:.3f} over the original"]
+    if summary.over_best_peer is not None:
+        parts.append(f"{summary.over_best_peer:.3f} over the best other")
+    if summary.num_failures:
+        parts.append(f"{summary.num_failures} failed and count as the original")
+    return ", ".join(parts)
 
 
 def cell(row: ContenderRow | None) -> str:
-    """Return the text of a contender's cell: its speed-up with the interval, or how it stands."""
+    """Return a speed-up with its interval, or how the contender stands."""
     if row is None:
         return ""
     if row.standing is Standing.TIMED and row.speedup is not None:
@@ -49,16 +80,18 @@ def cell(row: ContenderRow | None) -> str:
     return row.standing.value
 
 
-def final_cell(row: ModelRow) -> str:
-    """Return the text of the last column."""
-    if row.over_best_peer is None:
-        return row.best_peer
-    return f"{interval(row.over_best_peer)} {row.best_peer}"
+def short_cell(row: ContenderRow | None) -> str:
+    """Return a bare speed-up, or a sign for how the contender stands."""
+    if row is None:
+        return ""
+    if row.standing is Standing.TIMED and row.speedup is not None:
+        return f"{row.speedup.ratio:.3f}"
+    return SHORT.get(row.standing, row.standing.value)
 
 
 def interval(speedup: Speedup) -> str:
-    """Return a speed-up with its interval."""
+    """Return a speed-up with its interval, in parentheses: square brackets are markup."""
     if speedup.num_pairs == 0:
         return f"{speedup.ratio:.3f}"
-    high = "" if speedup.high is None else f"{speedup.high:.3f}"
-    return f"{speedup.ratio:.3f} [{speedup.low:.3f}, {high}]"
+    high = "inf" if speedup.high is None else f"{speedup.high:.3f}"
+    return f"{speedup.ratio:.3f} ({speedup.low:.3f}, {high})"

@@ -1,4 +1,4 @@
-"""Questions about a model that its :class:`~ir.graph.Graph` does not answer: what it takes, and whether it is random."""
+"""What a model's :class:`~ir.graph.Graph` does not say: the kinds of its inputs, and whether it is random."""
 
 from __future__ import annotations
 
@@ -51,8 +51,9 @@ def unseeded_random_operators(graph: Graph) -> tuple[str, ...]:
 
 
 def _all_nodes(model: onnx_ir.Model) -> Iterator[onnx_ir.Node]:
-    for part in (model.graph, *model.functions.values()):
-        yield from part.all_nodes()
+    yield from model.graph.all_nodes()
+    for function in model.functions.values():
+        yield from function.all_nodes()
 
 
 def _is_training_dropout(node: onnx_ir.Node) -> bool:

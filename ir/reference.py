@@ -55,12 +55,19 @@ _EVALUATION_ERRORS: Final = (
 """What the reference implementation raises on operators and values that it does not support."""
 
 
-def evaluate_float64(path: Path, feeds: Mapping[str, np.ndarray]) -> dict[str, np.ndarray] | None:
+def evaluate_float64(
+    path: Path, feeds: Mapping[str, np.ndarray], *, noise: float = 0.0, rng: np.random.Generator | None = None
+) -> dict[str, np.ndarray] | None:
     """Return what a model computes when every rounding is that of float64.
+
+    With ``noise``, weights and inputs are first multiplied by ``1 + noise * normal``, each element on its own: what
+    changes then is what rounding decides. Whole numbers stay, because they may be scales, exponents or sizes.
 
     Args:
         path: The model, in the types it was written in.
         feeds: Arrays by input name, in the model's own types.
+        noise: Relative standard deviation of the noise; 0 for none.
+        rng: Source of the noise; none is added without it.
 
     Returns:
         The outputs by name, float64 where the model has a 16, 32 or 64 bit float; None where an operator has no
@@ -73,8 +80,12 @@ def evaluate_float64(path: Path, feeds: Mapping[str, np.ndarray]) -> dict[str, n
         return None
     model = path_to_model(path)
     _widen_model(model)
+    if noise and rng is not None:
+        _add_noise(model.graph, noise, rng)
     known = {value.name for value in model.graph.input}
     wide = {name: widened(array) for name, array in feeds.items() if name in known}
+    if noise and rng is not None:
+        wide = {name: _noisy(array, noise, rng) for name, array in wide.items()}
     names = [value.name for value in model.graph.output]
     try:
         with np.errstate(all="ignore"):
@@ -89,6 +100,19 @@ def widened(array: np.ndarray) -> np.ndarray:
     """Return 16 and 32 bit floats as float64, anything else as it is."""
     is_narrow = array.dtype in {np.dtype(np.float32), np.dtype(np.float16), np.dtype(ml_dtypes.bfloat16)}
     return array.astype(np.float64) if is_narrow else array
+
+
+def _add_noise(graph: onnx.GraphProto, noise: float, rng: np.random.Generator) -> None:
+    for tensor in graph.initializer:
+        if tensor.data_type == onnx.TensorProto.DOUBLE:
+            array = _noisy(onnx.numpy_helper.to_array(tensor), noise, rng)
+            tensor.CopyFrom(onnx.numpy_helper.from_array(array, tensor.name))
+
+
+def _noisy(array: np.ndarray, noise: float, rng: np.random.Generator) -> np.ndarray:
+    if array.dtype != np.float64 or bool(np.all(array == np.rint(array))):
+        return array
+    return np.asarray(array * (1.0 + noise * rng.standard_normal(array.shape)))
 
 
 def _widen_model(model: onnx.ModelProto) -> None:

@@ -8,6 +8,8 @@ form into the name of the source, and both :func:`location_of` and :class:`Egglo
 from __future__ import annotations
 
 import re
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import TypeAlias
 
@@ -257,12 +259,10 @@ def parse(egraph: EGraph, text: str, location: Location) -> list[Command]:
         location: Where ``text`` starts.
 
     Raises:
-        EgglogError: The text is no egglog program.
+        EgglogError: The text is no egglog program, or egglog panicked.
     """
-    try:
+    with _translated_errors():
         commands: list[Command] = egraph.parse_program(text, f"{location.file}@{location.line}:{location.column}")  # type: ignore[assignment]
-    except EggSmolError as error:
-        raise _translated(error) from None
     return commands
 
 
@@ -272,15 +272,8 @@ def run(egraph: EGraph, *commands: Command) -> list[CommandOutput]:
     Raises:
         EgglogError: A command failed, or egglog panicked.
     """
-    try:
+    with _translated_errors():
         return list(egraph.run_program(*commands))
-    except EggSmolError as error:
-        raise _translated(error) from None
-    except BaseException as error:
-        # A Rust panic arrives as pyo3_runtime.PanicException, a BaseException that no module exports.
-        if type(error).__name__ != "PanicException":
-            raise
-        raise EgglogError(f"egglog panicked: {error}", is_fatal=True) from None
 
 
 def location_of(span: Span) -> Location | None:
@@ -293,6 +286,19 @@ def location_of(span: Span) -> Location | None:
         return None
     start = Location(anchor["file"], int(anchor["line"]), int(anchor["column"]))
     return start.moved(source.contents[: span.i])
+
+
+@contextmanager
+def _translated_errors() -> Iterator[None]:
+    try:
+        yield
+    except EggSmolError as error:
+        raise _translated(error) from None
+    except BaseException as error:
+        # A Rust panic arrives as pyo3_runtime.PanicException, a BaseException that no module exports.
+        if type(error).__name__ != "PanicException":
+            raise
+        raise EgglogError(f"egglog panicked: {error}", is_fatal=True) from None
 
 
 def _translated(error: EggSmolError) -> EgglogError:

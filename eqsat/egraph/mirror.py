@@ -31,6 +31,19 @@ class UntypedError(Exception):
     """A type that is needed is not known."""
 
 
+@dataclass(frozen=True, slots=True)
+class Origin:
+    """Where an e-node comes from.
+
+    Attributes:
+        rule: Name of the rule that made it.
+        application: Number of the application; e-nodes of one application share it.
+    """
+
+    rule: str
+    application: int
+
+
 def sort_of(enode: ENode) -> str:
     """Return the sort of an e-node's e-class."""
     if enode.operator in {NIL, CONS}:
@@ -64,7 +77,8 @@ class Mirror:
         types: Type of every handle.
         sorts: Sort of every handle.
         canonical: For every handle the one that stands for its e-class.
-        origins: Rule that made an e-node; nothing for e-nodes of the model and of ungated rules.
+        origins: What made an e-node; nothing for e-nodes of the model and of ungated rules.
+        num_applications: Candidates applied so far.
     """
 
     inference: TypeInference
@@ -72,7 +86,8 @@ class Mirror:
     types: list[ClassType] = field(default_factory=list)
     sorts: list[str] = field(default_factory=list)
     canonical: list[int] = field(default_factory=list)
-    origins: dict[ENode, str] = field(default_factory=dict)
+    origins: dict[ENode, Origin] = field(default_factory=dict)
+    num_applications: int = 0
 
     def copy(self) -> Mirror:
         """Return a copy that does not change with this one."""
@@ -83,6 +98,7 @@ class Mirror:
             sorts=list(self.sorts),
             canonical=list(self.canonical),
             origins=dict(self.origins),
+            num_applications=self.num_applications,
         )
 
     def new_handle(self, sort: str, type_: ClassType) -> int:
@@ -192,10 +208,11 @@ class Draft:
             handle = self.mirror.new_handle(sort_of(enode), type_)
             self.mirror.enodes[enode] = handle
             if self.origin:
-                self.mirror.origins.setdefault(enode, self.origin)
+                self.mirror.origins.setdefault(enode, Origin(self.origin, self.mirror.num_applications))
             commands.extend(naming_commands(self.mirror, enode, handle))
         self._new = {}
         self._types = []
+        self.mirror.num_applications += 1
         return commands
 
 

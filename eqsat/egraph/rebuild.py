@@ -24,7 +24,7 @@ class Rebuilt:
         constants: Initializers by name.
         types: Types by value name, as far as they are known.
         constant_values: Names of values that do not depend on the model's inputs.
-        origins: Rules that made the e-nodes chosen, and how many e-nodes each.
+        origins: Rules that made e-nodes of the selection, and how many of their applications are in it.
     """
 
     nodes: tuple[Node, ...]
@@ -60,7 +60,7 @@ class _Rebuilder:
         }
         self.is_constant: dict[int, bool] = {}
         self.constant_values: set[str] = set()
-        self.origins: dict[str, int] = {}
+        self.origins: dict[str, set[int]] = {}
         self.made: dict[int, int] = {}
         self.old_names = self._old_names()
 
@@ -88,7 +88,7 @@ class _Rebuilder:
             constants=self.constants,
             types=self.types,
             constant_values=frozenset(self.constant_values),
-            origins=self.origins,
+            origins={rule: len(applications) for rule, applications in self.origins.items()},
         )
 
     def _order(self, roots: Iterable[int]) -> list[int]:
@@ -139,7 +139,7 @@ class _Rebuilder:
     def _count(self, enode: ENode) -> None:
         origin = self.session.mirror.origins.get(enode)
         if origin is not None:
-            self.origins[origin] = self.origins.get(origin, 0) + 1
+            self.origins.setdefault(origin.rule, set()).add(origin.application)
 
     def _constant(self, handle: int, enode: ENode) -> None:
         number = enode.attributes[0]

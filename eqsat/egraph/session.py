@@ -15,7 +15,7 @@ from eqsat.egraph.encoding import UNTYPED, Encoding, encode
 from eqsat.egraph.enode import ClassType, ENode
 from eqsat.egraph.expressions import ValueReader
 from eqsat.egraph.heads import Binding, IllTypedError, UndefinedError, are_compatible, describe, evaluate_head
-from eqsat.egraph.mirror import Mirror, UntypedError, naming_commands, sort_of
+from eqsat.egraph.mirror import Mirror, Origin, UntypedError, naming_commands, sort_of
 from eqsat.egraph.schema import HANDLES, fact_rules_text, schema_text
 from eqsat.rules.gate import GatedRule, Program, declare, gate
 from eqsat.rules.signatures import Role
@@ -291,10 +291,10 @@ class Session:
         mirror.enodes = enodes
         self._members = members
 
-    def _moved_origins(self) -> dict[ENode, str]:
+    def _moved_origins(self) -> dict[ENode, Origin]:
         """Origins by the e-nodes as they are called after unions."""
         canonical = self.mirror.canonical
-        moved: dict[ENode, str] = {}
+        moved: dict[ENode, Origin] = {}
         for enode, origin in self.mirror.origins.items():
             children = tuple(canonical[child] for child in enode.children)
             moved.setdefault(enode if children == enode.children else ENode(enode.operator, children, enode.attributes), origin)

@@ -160,9 +160,9 @@ class _Search:
         self._problem = problem
         self._num_workers = num_workers
         self._seed = seed
-        self._units_per_us = _UNITS_OF_START / start.cost_us
+        self._unit_us = start.cost_us / _UNITS_OF_START
         self._part = cycle_part(problem)
-        self._model = _Model(problem, self._part, start.cost_us, self._units_per_us)
+        self._model = _Model(problem, self._part, start.cost_us)
         for cycle in islice(short_cycles(self._part), _MAX_SHORT_CYCLES):
             self._cut(cycle)
 
@@ -206,7 +206,7 @@ class _Search:
             message = f"the extraction model is at fault: CP-SAT calls it {solver.status_name(status)}"
             raise RuntimeError(message)
         units = solver.best_objective_bound - self._problem.num_classes  # one unit for each e-node is no price
-        self.bound_us = max(self.bound_us, units / self._units_per_us)
+        self.bound_us = max(self.bound_us, units * self._unit_us)
         if status == cp_model.UNKNOWN:
             return _RoundEnd(work=work, num_cycles=0)
         choice = self._model.choice(solver)
@@ -227,7 +227,7 @@ class _Search:
 class _Model:
     """The CP-SAT model: variables, constraints, objective."""
 
-    def __init__(self, problem: ExtractionProblem, part: CyclePart, start_cost_us: float, units_per_us: float) -> None:
+    def __init__(self, problem: ExtractionProblem, part: CyclePart, start_cost_us: float) -> None:
         from ortools.sat.python import cp_model
 
         self.model = cp_model.CpModel()
@@ -242,10 +242,8 @@ class _Model:
         for enode, cost_us in enumerate(problem.cost_us):
             if cost_us > start_cost_us:
                 self.model.add(self._is_chosen[enode] == 0)
-        units = [
-            1 + int(cost_us * units_per_us) if cost_us <= start_cost_us else 0  # what is ruled out needs no units
-            for cost_us in problem.cost_us
-        ]
+        shares = (cost_us / start_cost_us if cost_us <= start_cost_us else 0.0 for cost_us in problem.cost_us)
+        units = [1 + int(share * _UNITS_OF_START) for share in shares]
         self.model.minimize(cp_model.LinearExpr.weighted_sum(self._is_chosen, units))
 
     def _add_class(self, eclass: int, members: list[int]) -> None:

@@ -68,13 +68,14 @@ class Atoms:
     def components(self) -> list[list[Atom]]:
         """Return the tables' atoms in groups that share no variable, in order of first appearance.
 
-        A table with no variable among its arguments has at most one row to offer and is left out.
+        A table whose arguments are all fixed by literals has at most one row to offer and is left out.
         """
+        fixed = self._fixed()
         groups: list[tuple[set[str], list[int]]] = []
         for index, atom in enumerate(self.atoms):
-            if atom.is_computed or not atom.inputs:
+            if atom.is_computed or fixed.issuperset(self._find(name) for name in atom.inputs):
                 continue
-            names = {self._find(name) for name in self._columns(atom)} - self._literals
+            names = {self._find(name) for name in self._columns(atom)} - fixed
             indices = [index]
             for group in [group for group in groups if group[0] & names]:
                 groups.remove(group)
@@ -82,6 +83,17 @@ class Atoms:
                 indices += group[1]
             groups.append((names, sorted(indices)))
         return [[self.atoms[index] for index in indices] for _, indices in sorted(groups, key=lambda group: group[1])]
+
+    def _fixed(self) -> set[str]:
+        """Return the variables that have one value only, since literals alone decide it."""
+        fixed = set(self._literals)
+        num_fixed = -1
+        while num_fixed < len(fixed):
+            num_fixed = len(fixed)
+            for atom in self.atoms:
+                if fixed.issuperset(self._find(name) for name in atom.inputs):
+                    fixed.add(self._find(atom.output))
+        return fixed
 
     def _tables(self) -> list[Atom]:
         return [atom for atom in self.atoms if not atom.is_computed]

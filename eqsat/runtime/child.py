@@ -1,16 +1,15 @@
-"""The process that runs ONNX Runtime: ``python -m eqsat.runtime.child PARENT_PID SCRATCH_DIR``.
+"""The process that runs ONNX Runtime: ``python -m eqsat.runtime.child SCRATCH_DIR``.
 
-It answers frames from standard input on standard output, one at a time. It ends when its input ends, even in the
-middle of a measurement, and on Linux also when its parent is killed. A native crash takes only this process with
-it.
+It answers frames from standard input on standard output, one at a time. It ends when its input ends, that is with its
+parent, even in the middle of a measurement. A native crash takes only this process with it.
 """
 
 from __future__ import annotations
 
-import ctypes
 import mmap
 import os
 import queue
+import shutil
 import signal
 import sys
 import threading
@@ -32,11 +31,7 @@ from eqsat.runtime.settings import SessionSettings
 from eqsat.runtime.timing import profile, time_pair
 from eqsat.runtime.wire import Frame, Reply, Request, read_frame, write_frame
 
-_PR_SET_PDEATHSIG = 1
 _OOM_SCORE = Path("/proc/self/oom_score_adj")
-
-NO_PARENT = 0
-"""Given as the parent's id where its death need not be watched."""
 
 
 @final
@@ -152,34 +147,29 @@ def _model(request: Frame) -> str | bytes:
     return request.model or str(request.fields["path"])
 
 
-def _die_with_parent(parent_pid: int) -> None:
-    """Ask Linux to kill this process when its parent's thread ends; elsewhere the end of the input must do."""
-    if parent_pid == NO_PARENT or sys.platform != "linux":
-        return
-    ctypes.CDLL(None, use_errno=True).prctl(_PR_SET_PDEATHSIG, signal.SIGKILL)
-    if os.getppid() != parent_pid:
-        os._exit(0)
+def _receive(stream: IO[bytes], requests: queue.SimpleQueue[Frame], scratch: Path) -> None:
+    """Read requests until there are no more; then end the process at once, whatever it is doing.
 
-
-def _receive(stream: IO[bytes], requests: queue.SimpleQueue[Frame]) -> None:
-    """Read requests until there are no more; then end the process at once, whatever it is doing."""
+    ONNX Runtime lets other threads run while it makes a session or runs one, so a killed parent is noticed even then.
+    """
     with suppress(EOFError, OSError):
         while True:
             requests.put(read_frame(stream))
+    shutil.rmtree(scratch, ignore_errors=True)
     os._exit(0)
 
 
 def main() -> None:
     """Answer requests until the parent is gone."""
-    _die_with_parent(int(sys.argv[1]))
+    scratch = Path(sys.argv[1])
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     with suppress(OSError):
         _OOM_SCORE.write_text("1000")
     answers = os.fdopen(os.dup(1), "wb")
     os.dup2(2, 1)
     requests: queue.SimpleQueue[Frame] = queue.SimpleQueue()
-    threading.Thread(target=_receive, args=(sys.stdin.buffer, requests), daemon=True).start()
-    child = Child(Path(sys.argv[2]))
+    threading.Thread(target=_receive, args=(sys.stdin.buffer, requests, scratch), daemon=True).start()
+    child = Child(scratch)
     while True:
         try:
             write_frame(answers, child.answer(requests.get()))

@@ -35,7 +35,8 @@ class Profile:
     """Where the time of one model goes.
 
     The profiler of ONNX Runtime adds some 3 us to every node it watches and cuts times to whole microseconds, so it
-    says only how the time is shared out; how much there is comes from runs that nobody watches.
+    says only how the time is shared out; how much there is comes from runs that nobody watches. On a GPU it sees the
+    launches of the nodes, so there the shares of several nodes are only a hint.
 
     Attributes:
         kernel_us: Time inside the nodes: ``wall_us`` less what ONNX Runtime takes to run a model of no nodes.

@@ -40,9 +40,7 @@ class ChildProcess:
         self._clock = clock
         self._scratch = Path(tempfile.mkdtemp(prefix="eqsat-runtime-", dir=scratch_dir))
         self._stderr_path = self._scratch / "stderr.txt"
-        is_main_thread = threading.current_thread() is threading.main_thread()
-        parent = os.getpid() if is_main_thread else 0
-        command = [sys.executable, "-P", "-m", "eqsat.runtime.child", str(parent), str(self._scratch)]
+        command = [sys.executable, "-P", "-m", "eqsat.runtime.child", str(self._scratch)]
         environment = {**os.environ, "PYTHONPATH": os.pathsep.join(path for path in sys.path if path)}
         with self._stderr_path.open("wb") as stderr:
             self._process = subprocess.Popen(
@@ -54,7 +52,7 @@ class ChildProcess:
         self._answers: queue.SimpleQueue[Frame | EOFError] = queue.SimpleQueue()
         reader = threading.Thread(target=_read_answers, args=(self._process.stdout, self._answers), daemon=True)
         reader.start()
-        self._finalizer = weakref.finalize(self, _clean_up, self._process, self._scratch, reader)
+        self._finalizer = weakref.finalize(self, _clean_up, os.getpid(), self._process, self._scratch, reader)
 
     @property
     def pid(self) -> int:
@@ -130,7 +128,9 @@ def _read_answers(stream: IO[bytes], answers: queue.SimpleQueue[Frame | EOFError
         answers.put(EOFError(str(error)))
 
 
-def _clean_up(process: subprocess.Popen[bytes], scratch: Path, reader: threading.Thread) -> None:
+def _clean_up(owner: int, process: subprocess.Popen[bytes], scratch: Path, reader: threading.Thread) -> None:
+    if os.getpid() != owner:
+        return  # a fork of the owner has a copy of this, but the child is not its own
     process.kill()
     process.wait()
     reader.join()

@@ -14,7 +14,7 @@ import numpy as np
 
 from eqsat.errors import ProviderError
 from eqsat.runtime.comparison import PairedTest
-from eqsat.runtime.errors import MeasurementError, SessionFailedError, UnsupportedValueError
+from eqsat.runtime.errors import SessionFailedError, UnsupportedValueError
 from eqsat.runtime.measurements import Comparison, Contender, Kernel, Profile
 from eqsat.runtime.process import ChildProcess
 from eqsat.runtime.settings import Device, SessionSettings
@@ -242,7 +242,9 @@ class Runtime:
                 answer = self._child.ask(request, self._timeout_s if timeout_s is None else timeout_s)
             except UnsupportedValueError:
                 raise
-            except MeasurementError:
+            except BaseException:
+                # Whatever happened, an answer to this question must never be taken for one to the next.
+                self._child.close()
                 self._child = None
                 raise
         match Reply(answer.kind):

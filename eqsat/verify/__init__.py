@@ -3,15 +3,14 @@
 from eqsat.verify.content import Content, Role
 from eqsat.verify.errors import UnsupportedInputError
 from eqsat.verify.inputs import InputSpec, input_specs, random_feeds
+from eqsat.verify.judge import Runner, Verdict
 from eqsat.verify.sizes import default_sizes, verification_sizes
 from eqsat.verify.tolerance import Difference, Tolerance, compare, tolerance
 from eqsat.verify.verify import (
     FailingCase,
     OutputCheck,
     Reason,
-    Runner,
     SkippedSize,
-    Verdict,
     Verification,
     verify,
 )

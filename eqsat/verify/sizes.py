@@ -46,6 +46,8 @@ _BY_NAME: Final = (_PAST, _BATCH, _SEQUENCE, _SPATIAL)
 _MEANINGLESS: Final = re.compile(r"(s|unk|dim|d|u|axis)_*\d+")
 """Names that exporters make up."""
 
+_EXPRESSION: Final = re.compile(r"[A-Za-z_0-9 +*()-]{3,200}")
+
 _IMAGE_CHANNELS: Final = frozenset({1, 3, 4})
 
 
@@ -104,6 +106,10 @@ def verification_sizes(graph: Graph, input_shapes: Mapping[str, tuple[int, ...]]
         sizes = {**{symbol: kind.sizes[index] for symbol, kind in kinds.items()}, **fixed}
         sizes.update(_totals(graph, kinds, sizes, fixed))
         _add_expressions(graph, sizes)
+        for type_ in types.values():
+            for axis, dim in enumerate(type_.shape):
+                if dim < 0:
+                    sizes.setdefault(dim, _kind_of_place(type_, axis).sizes[index])
         if sizes not in assignments:
             assignments.append(sizes)
     return tuple(assignments)
@@ -177,14 +183,16 @@ _OPERATIONS: Final[Mapping[type[ast.operator], Callable[[int, int], int]]] = {
 
 def _expressions(graph: Graph) -> Iterator[tuple[int, ast.BinOp]]:
     """Symbols whose names are sums, differences or products of other symbols' names."""
-    names = set(graph.symbols.names())
+    names = graph.symbols.names()
     for name in names:
+        if not _EXPRESSION.fullmatch(name):
+            continue
         try:
             parsed = ast.parse(name, mode="eval").body
         except SyntaxError:
             continue
         used = {node.id for node in ast.walk(parsed) if isinstance(node, ast.Name)}
-        if isinstance(parsed, ast.BinOp) and used <= names:
+        if isinstance(parsed, ast.BinOp) and used.issubset(names):
             yield graph.symbols.intern(name), parsed
 
 

@@ -3,14 +3,18 @@
 from __future__ import annotations
 
 import json
+import math
 from collections.abc import Callable, Mapping
+from itertools import product
 from pathlib import Path
 from typing import Any, TypeAlias
 
 import pytest
+from hypothesis import strategies
 
-from eqsat.extraction.problem import ExtractionProblem
+from eqsat.extraction.problem import ExtractionProblem, dag_cost_us
 
+Cheapest: TypeAlias = Callable[[ExtractionProblem], float]
 LoadGym: TypeAlias = Callable[[Path], ExtractionProblem]
 LoadTensat: TypeAlias = Callable[[str], ExtractionProblem]
 
@@ -56,5 +60,45 @@ def load_tensat(load_gym: LoadGym) -> LoadTensat:
 
 @pytest.fixture(scope="session")
 def merged_blocks(load_gym: LoadGym) -> ExtractionProblem:
-    """Four blocks of five products that share an input, each two of which can be merged; Transpose pairs make cycles."""
+    """Four blocks of five products of one input, any two of which can be merged; Transpose pairs make cycles."""
     return load_gym(Path(__file__).parent / "merged_blocks.json")
+
+
+@strategies.composite
+def _draw_problem(draw: strategies.DrawFn) -> ExtractionProblem:
+    num_classes = draw(strategies.integers(1, 6))
+    eclasses = strategies.integers(0, num_classes - 1)
+    node_class = draw(strategies.lists(eclasses, min_size=1, max_size=12))
+    num_enodes = len(node_class)
+    children = strategies.sets(eclasses, max_size=3).map(lambda some: tuple(sorted(some)))
+    prices = strategies.sampled_from((0.0, 0.0, 0.25, 1.0, 1.0, 2.0, 3.7, math.inf))
+    return ExtractionProblem(
+        node_class=node_class,
+        children=draw(strategies.lists(children, min_size=num_enodes, max_size=num_enodes)),
+        cost_us=draw(strategies.lists(prices, min_size=num_enodes, max_size=num_enodes)),
+        num_classes=num_classes,
+        roots=tuple(draw(strategies.lists(eclasses, min_size=1, max_size=2))),
+    )
+
+
+@pytest.fixture(scope="session")
+def small_problems() -> strategies.SearchStrategy[ExtractionProblem]:
+    """Random e-graphs, often cyclic, of few enough choices to try them all; some have no selection."""
+    return _draw_problem()
+
+
+@pytest.fixture(scope="session")
+def cheapest() -> Cheapest:
+    """The lowest price over all choices, in microseconds; infinite where there is no selection."""
+
+    def try_all(problem: ExtractionProblem) -> float:
+        members = {eclass: enodes for eclass, enodes in enumerate(problem.members()) if enodes}
+        best_us = math.inf
+        for enodes in product(*members.values()):
+            try:
+                best_us = min(best_us, dag_cost_us(problem, dict(zip(members, enodes, strict=True))))
+            except KeyError:  # an e-class without e-nodes
+                continue
+        return best_us
+
+    return try_all

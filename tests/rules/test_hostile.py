@@ -6,10 +6,12 @@ from collections.abc import Callable
 from pathlib import Path
 
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
 
-from eqsat.egraph.egglog import Command
+from eqsat.egraph.egglog import Command, EGraph, Location, parse, run
 from eqsat.errors import RulesError
-from eqsat.rules import Program, RuleBook, gate, read_rules
+from eqsat.rules import Program, RuleBook, declare, gate, read_rules
 
 
 @pytest.mark.parametrize(
@@ -133,3 +135,82 @@ def test_a_rule_may_not_take_the_name_of_a_rule_of_the_schema(
     taken = [*schema, *gated(rule).commands]
     with pytest.raises(RulesError, match=r"^r\.egg:3:1: `a` is the name of a rule of the schema$"):
         gate(book(rule), taken)
+
+
+WORDS = [
+    "(",
+    ")",
+    "(",
+    ")",
+    "rule",
+    "rewrite",
+    "=",
+    "union",
+    "Relu",
+    "Add",
+    "Reshape",
+    "S2",
+    "shape",
+    "rank",
+    "near",
+    "x",
+    "y",
+    "n",
+    "p",
+    "1",
+    "0.5",
+    "+",
+    "vec-of",
+    "vec-get",
+    "<",
+    "let",
+    "set",
+]
+SMALL_SCHEMA = """
+(datatype* (Tensor (Relu Tensor) (Add Tensor Tensor) (Reshape Tensor Dims)) (Dims (S2 i64 i64)) (sort IVec (Vec i64)))
+(function shape (Tensor) Dims :no-merge) (function rank (Tensor) i64 :no-merge) (relation near (Tensor f64))
+"""
+
+
+@st.composite
+def forms(draw: st.DrawFn) -> str:
+    words = draw(st.lists(st.sampled_from(WORDS), max_size=12))
+    term = st.recursive(
+        st.sampled_from(["x", "y", "n", "1", "0.5", "root", "(shape x)", "(rank y)"]),
+        lambda inner: st.builds(
+            lambda name, parts: f"({name} {' '.join(parts)})",
+            st.sampled_from(["Relu", "Add", "Reshape", "S2", "+", "vec-of", "vec-get", "=", "<", "near"]),
+            st.lists(inner, min_size=1, max_size=2),
+        ),
+        max_leaves=5,
+    )
+    body, head = draw(st.lists(term, max_size=3)), draw(st.lists(term, max_size=2))
+    options = draw(st.sampled_from([":ruleset facts", ":ruleset opt", ":ruleset simp", ""]))
+    return draw(
+        st.sampled_from(
+            [
+                " ".join(words),
+                f'(rule ((= y (Relu x)) {" ".join(body)}) ({" ".join(head)}) {options} :name "a")',
+                f'(rewrite {" ".join(body)} {" ".join(head)} {options} :name "a")',
+            ]
+        )
+    )
+
+
+@settings(max_examples=150, deadline=None)
+@given(forms())
+def test_whatever_the_text_it_is_used_or_refused(form: str) -> None:
+    egraph = EGraph()
+    schema = parse(egraph, SMALL_SCHEMA, Location("schema", 1, 1))
+    run(egraph, *schema)
+    message = refusal(form, egraph, schema)
+    assert not message or message.startswith("r:")
+
+
+def refusal(form: str, egraph: EGraph, schema: list[Command]) -> str:
+    try:
+        book = read_rules([("; SOURCE s\n; FLOATS exact\n" + form, "r")])
+        declare(egraph, gate(book, schema, commutative={"Add"}))
+    except RulesError as error:
+        return str(error)
+    return ""

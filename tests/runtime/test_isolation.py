@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import os
 import select
 import signal
@@ -108,6 +109,20 @@ def test_an_array_that_cannot_travel_leaves_the_child_alive(
     assert runtime.outputs(path, models.matmul_feeds(), settings)["y"].shape == (8, 32)
 
 
+def test_an_interrupted_question_leaves_no_answer_for_the_next() -> None:
+    ticks = itertools.count()
+
+    def clock() -> float:
+        if next(ticks) == 1:
+            raise KeyboardInterrupt
+        return 0.0
+
+    with Runtime(clock=clock) as runtime:
+        with pytest.raises(KeyboardInterrupt):
+            runtime.available_providers()
+        assert runtime.device("CPUExecutionProvider").name
+
+
 def test_a_provider_that_is_not_there_is_named_with_those_that_are(runtime: Runtime) -> None:
     with pytest.raises(ProviderError, match=r"no NoSuchProvider; it has: .*CPUExecutionProvider"):
         runtime.require_providers(["NoSuchProvider"])
@@ -148,10 +163,12 @@ def test_files_in_the_working_folder_do_not_shadow_modules(tmp_path: Path) -> No
 @pytest.mark.skipif(sys.platform != "linux", reason="processes are looked up in /proc")
 def test_the_child_dies_with_a_killed_parent_even_in_the_middle_of_work(tmp_path: Path) -> None:
     endless = save(tmp_path, models.endless())
+    scratch = tmp_path / "scratch"
+    scratch.mkdir()
     code = (
-        "import threading, pathlib, numpy, os\n"
+        "import pathlib, numpy, os\n"
         "from eqsat.runtime import Runtime, SessionSettings\n"
-        "runtime = Runtime()\n"
+        f"runtime = Runtime(scratch_dir=pathlib.Path({str(scratch)!r}))\n"
         "runtime.device('CPUExecutionProvider')\n"
         "print(pathlib.Path(f'/proc/self/task/{os.getpid()}/children').read_text(), flush=True)\n"
         f"runtime.outputs(pathlib.Path({str(endless)!r}), {{'x': numpy.ones(1, numpy.float32)}}, SessionSettings())\n"
@@ -162,6 +179,7 @@ def test_the_child_dies_with_a_killed_parent_even_in_the_middle_of_work(tmp_path
         parent.send_signal(signal.SIGKILL)
         parent.wait()
         assert is_gone_soon(child)
+    assert list(scratch.iterdir()) == []
 
 
 def is_gone_soon(pid: int) -> bool:

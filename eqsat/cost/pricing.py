@@ -1,0 +1,201 @@
+"""Prices of e-nodes: measured on the device, once for everything that looks the same, kept in the price database."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Final, final
+
+from eqsat.cost.database import PriceKey, StoredPrice
+from eqsat.cost.micro import Cluster, Micro, MicroMaker, UnpriceableError, feeds_for
+from eqsat.egraph.enode import OPAQUE, STRUCTURE
+from eqsat.runtime.errors import MeasurementError
+from ir.inference import TypeInferenceError
+from ir.operators import OPERATORS
+from ir.writer import UnwritableError
+
+if TYPE_CHECKING:
+    from eqsat.cost.database import PriceDatabase
+    from eqsat.runtime.runtime import Runtime
+    from eqsat.runtime.settings import SessionSettings
+
+VIEWS: Final = frozenset({"Reshape", "Identity", "Dropout"})
+"""Operators that move no data inside a model, though alone in a micro-model they would have to copy."""
+
+VIEW_US: Final = 1.0
+"""Price of a view, an assumption: about what the executor takes to start a node. Opaque nodes, which every selection has,
+cost the same."""
+
+UNMEASURED_BYTES_PER_US: Final = 4000.0
+"""Memory traffic assumed where a price could not be measured in time."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class PriceAccount:
+    """Where the prices of a run came from.
+
+    Attributes:
+        num_measured: Measured in this run.
+        num_cached: Found in the price database.
+        num_failed: Could not be measured: ONNX Runtime refused or crashed.
+        num_assumed: Not measured for lack of time.
+    """
+
+    num_measured: int
+    num_cached: int
+    num_failed: int
+    num_assumed: int
+
+
+@final
+class Pricer:
+    """Prices clusters of e-nodes for one session."""
+
+    def __init__(
+        self,
+        *,
+        maker: MicroMaker,
+        runtime: Runtime,
+        database: PriceDatabase,
+        settings: SessionSettings,
+        opset: int,
+        now: Callable[[], float],
+        clock: Callable[[], float],
+    ) -> None:
+        """Make a pricer; nothing is measured yet.
+
+        Args:
+            maker: Makes micro-models.
+            runtime: Measures them.
+            database: Keeps prices between runs.
+            settings: How the user will run the model.
+            opset: Version of the default domain.
+            now: Seconds since 1970, for the age of stored prices.
+            clock: Seconds on a clock that only goes forward, for the deadline.
+        """
+        self._maker = maker
+        self._runtime = runtime
+        self._database = database
+        self._settings = settings
+        self._opset = opset
+        self._now = now
+        self._clock = clock
+        self._device = runtime.device(settings.providers[0])
+        self._known: dict[str, float] = {}
+        self._signatures: dict[Cluster, str | None] = {}
+        self._counts = {"measured": 0, "cached": 0, "failed": 0, "assumed": 0}
+
+    @property
+    def account(self) -> PriceAccount:
+        """Where the prices came from so far."""
+        return PriceAccount(**{f"num_{name}": count for name, count in self._counts.items()})
+
+    def price(
+        self,
+        clusters: Iterable[Cluster],
+        *,
+        deadline: float = math.inf,
+        on_progress: Callable[[int, int], None] = lambda _done, _total: None,
+    ) -> dict[Cluster, float]:
+        """Return the price of each cluster in microseconds; infinite where ONNX Runtime cannot run it.
+
+        Args:
+            clusters: What to price.
+            deadline: Point on the clock after which nothing is measured any more: sizes decide then.
+            on_progress: Is told how many of how many distinct prices are known.
+        """
+        prices: dict[Cluster, float] = {}
+        wanted: dict[str, Micro] = {}
+        pending: dict[Cluster, Micro] = {}
+        for cluster in clusters:
+            flat = self._flat_price(cluster)
+            if flat is not None:
+                prices[cluster] = flat
+                continue
+            try:
+                micro = self._maker.micro(cluster)
+            except UnpriceableError:
+                prices[cluster] = VIEW_US
+                continue
+            pending[cluster] = micro
+            if micro.signature not in self._known:
+                wanted.setdefault(micro.signature, micro)
+        self._look_up(wanted)
+        missing = [micro for signature, micro in wanted.items() if signature not in self._known]
+        assumed: dict[str, float] = {}
+        for done, micro in enumerate(missing):
+            on_progress(done, len(missing))
+            if self._clock() < deadline:
+                self._measure(micro)
+            else:
+                assumed[micro.signature] = _assumed_us(micro)
+                self._counts["assumed"] += 1
+        for cluster, micro in pending.items():
+            found = self._known.get(micro.signature)
+            prices[cluster] = assumed[micro.signature] if found is None else found
+        return prices
+
+    def _flat_price(self, cluster: Cluster) -> float | None:
+        """The price of what is not measured: structure, views, nodes nobody can look into."""
+        enode = cluster.enodes[0]
+        if enode.operator in STRUCTURE:
+            return 0.0
+        if enode.operator == OPAQUE or enode.operator in VIEWS:
+            return VIEW_US
+        return None
+
+    def _key(self, signature: str) -> PriceKey:
+        return PriceKey(
+            signature=signature,
+            provider=self._device.provider,
+            device=self._device.name,
+            threads=self._settings.threads,
+            level=str(self._settings.level),
+            ort_version=self._device.ort_version,
+        )
+
+    def _look_up(self, wanted: Mapping[str, Micro]) -> None:
+        keys = {self._key(signature): signature for signature in wanted}
+        for key, stored in self._database.get_many(keys).items():
+            self._known[keys[key]] = stored.latency_us
+            self._counts["cached"] += 1
+
+    def _measure(self, micro: Micro) -> None:
+        try:
+            model = micro.build(self._opset)
+            measured = self._runtime.price(
+                model.proto,
+                feeds_for(model),
+                self._settings,
+                max_seconds=MEASURING_S,
+                min_runs=MIN_RUNS,
+            )
+        except (MeasurementError, UnwritableError, TypeInferenceError):
+            self._known[micro.signature] = math.inf
+            self._counts["failed"] += 1
+            return
+        latency_us = measured.without_us()
+        self._known[micro.signature] = latency_us
+        self._counts["measured"] += 1
+        stored = StoredPrice(
+            latency_us=latency_us,
+            spread=measured.spread,
+            num_runs=measured.num_runs,
+            measured_at=self._now(),
+        )
+        self._database.put_many({self._key(micro.signature): stored})
+
+
+MEASURING_S: Final = 0.15
+"""Seconds for the runs of one micro-model."""
+
+MIN_RUNS: Final = 15
+
+
+def _assumed_us(micro: Micro) -> float:
+    """A guess by the elements that go through, for what was not measured in time."""
+    elements = sum(math.prod(type_.shape) for type_ in micro.inputs.values())
+    elements += sum(math.prod(type_.shape) for type_, _ in micro.constants.values())
+    heavy = sum(OPERATORS[node.operator].name in {"Conv", "MatMul", "Gemm"} for node in micro.nodes)
+    return VIEW_US + 4 * elements * (1 + 8 * heavy) / UNMEASURED_BYTES_PER_US

@@ -1,0 +1,167 @@
+"""What a run has found out, and the reports that say so."""
+
+from __future__ import annotations
+
+import importlib.metadata
+import platform
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import TYPE_CHECKING, Final, final
+
+from eqsat.report import (
+    EGraphSize,
+    Extraction,
+    Latency,
+    OperatorCounts,
+    Report,
+    RuleUse,
+    SessionChoice,
+    SizeBytes,
+    Status,
+)
+from ir.onnx_file import external_files, load_model, operator_counts
+
+if TYPE_CHECKING:
+    from eqsat.cost.pricing import PriceAccount
+    from eqsat.egraph.session import Size
+    from eqsat.extraction.cpsat import ExtractionResult
+    from eqsat.finalists.tournament import Decision, Finalist
+    from eqsat.job import Job
+    from eqsat.runtime.measurements import Comparison, ContenderResult
+    from eqsat.runtime.settings import SessionSettings
+    from eqsat.search.interface import Outcome
+    from eqsat.verify.verify import Verification
+    from ir.graph import Graph
+
+_PACKAGES: Final = ("eqsat", "egglog", "onnx", "onnx-ir", "onnxruntime-gpu", "ortools", "numpy")
+
+
+@final
+@dataclass(slots=True, kw_only=True)
+class Findings:
+    """Filled in while the run goes on; what was not reached stays None."""
+
+    job: Job
+    graph: Graph | None = None
+    size: Size | None = None
+    search: Outcome | None = None
+    prices: PriceAccount | None = None
+    extraction: ExtractionResult | None = None
+    decisions: tuple[Decision, ...] = ()
+    comparison: Comparison | None = None
+    verification: Verification | None = None
+    seconds: dict[str, float] = field(default_factory=dict)
+    warnings: list[str] = field(default_factory=list)
+
+    @property
+    def best_speedup(self) -> float | None:
+        """Measured speed-up of the result so far."""
+        result = self.comparison.results.get(1) if self.comparison is not None else None
+        return result.speedup if result is not None else None
+
+
+def unchanged_report(findings: Findings, reason: str) -> Report:
+    """Return the report of a run that gives the input back."""
+    counts = _counts(findings)
+    size = _file_bytes(Path(findings.job.input_path))
+    return Report(
+        status=Status.UNCHANGED,
+        reason=reason,
+        verified=True,
+        latency=_latency(findings),
+        egraph=_egraph(findings),
+        extraction=_extraction(findings),
+        operators=OperatorCounts(before=counts, after=counts),
+        size_bytes=SizeBytes(before=size, after=size),
+        seconds=dict(findings.seconds),
+        versions=_versions(),
+        warnings=tuple(findings.warnings),
+    )
+
+
+def optimized_report(
+    findings: Findings,
+    winner: Finalist,
+    tuned: SessionSettings | None,
+    tuned_result: ContenderResult | None,
+) -> Report:
+    """Return the report of a run that found a faster model."""
+    choice = None
+    if tuned is not None and tuned_result is not None:
+        choice = SessionChoice(
+            graph_optimization_level=tuned.level.value,
+            disabled_optimizers=tuned.disabled_optimizers,
+            speedup=tuned_result.speedup,
+            speedup_low=tuned_result.speedup_low,
+            speedup_high=tuned_result.speedup_high,
+        )
+    uses = sorted(winner.built.origins.items(), key=lambda item: (-item[1], item[0]))
+    verification = findings.verification
+    return Report(
+        status=Status.OPTIMIZED,
+        reason="verified equal and measured faster",
+        verified=True,
+        max_abs_error=verification.max_abs_error if verification is not None else None,
+        latency=_latency(findings),
+        session=choice,
+        egraph=_egraph(findings),
+        extraction=_extraction(findings),
+        rules=tuple(RuleUse(name=name, applied=count) for name, count in uses),
+        operators=OperatorCounts(before=_counts(findings), after=winner.built.operators),
+        size_bytes=SizeBytes(before=_file_bytes(Path(findings.job.input_path)), after=_file_bytes(winner.built.path)),
+        seconds=dict(findings.seconds),
+        versions=_versions(),
+        warnings=tuple(findings.warnings),
+    )
+
+
+def _latency(findings: Findings) -> Latency | None:
+    comparison = findings.comparison
+    result = comparison.results.get(1) if comparison is not None else None
+    if comparison is None or result is None:
+        return None
+    return Latency(
+        provider=findings.job.providers[0],
+        threads=findings.job.threads,
+        original_us=comparison.results[0].latency_us,
+        optimized_us=result.latency_us,
+        speedup=result.speedup,
+        speedup_low=result.speedup_low,
+        speedup_high=result.speedup_high,
+        rounds=comparison.rounds * result.num_pairs,
+    )
+
+
+def _egraph(findings: Findings) -> EGraphSize | None:
+    if findings.size is None or findings.search is None:
+        return None
+    return EGraphSize(
+        num_enodes=findings.size.num_enodes,
+        num_eclasses=findings.size.num_eclasses,
+        stop_reason=findings.search.stop_reason.value,
+    )
+
+
+def _extraction(findings: Findings) -> Extraction | None:
+    found = findings.extraction
+    if found is None:
+        return None
+    return Extraction(cost_us=found.selection.cost_us, bound_us=found.bound_us, gap=found.gap)
+
+
+def _counts(findings: Findings) -> dict[str, int]:
+    return {} if findings.graph is None else operator_counts(findings.graph.model.graph)
+
+
+def _file_bytes(path: Path) -> int:
+    return path.stat().st_size + sum(file.stat().st_size for file in external_files(load_model(path)))
+
+
+def _versions() -> dict[str, str]:
+    versions = {"python": platform.python_version()}
+    for package in _PACKAGES:
+        try:
+            versions[package] = importlib.metadata.version(package)
+        except importlib.metadata.PackageNotFoundError:
+            continue
+    return versions

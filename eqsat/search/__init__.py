@@ -1,0 +1,1 @@
+"""Searches: which candidates are applied, in what order, until when."""

@@ -1,0 +1,118 @@
+"""The one interface of every search, and what a search sees of a model."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
+from enum import StrEnum
+from typing import TYPE_CHECKING, Protocol, final
+
+from eqsat.egraph.groups import Group, group
+from eqsat.extraction.greedy import greedy_dag
+
+if TYPE_CHECKING:
+    import random
+
+    from eqsat.cost.problem import PricedProblem
+    from eqsat.egraph.session import Candidate, Session, Size
+
+
+class StopReason(StrEnum):
+    """Why a search ended."""
+
+    SATURATED = "saturated"
+    ENODE_LIMIT = "enode_limit"
+    TIME_LIMIT = "time_limit"
+    STEP_LIMIT = "step_limit"
+    NO_GAIN = "no_gain"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Outcome:
+    """How a search ended.
+
+    Attributes:
+        stop_reason: Why.
+        num_steps: Choices that were made.
+        num_applied: Candidates that were applied.
+    """
+
+    stop_reason: StopReason
+    num_steps: int
+    num_applied: int
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class SearchBudget:
+    """What a search may use.
+
+    Attributes:
+        deadline: Point on the clock.
+        max_enodes: Size of the e-graph from which on nothing more is applied.
+        max_steps: Choices.
+    """
+
+    deadline: float = math.inf
+    max_enodes: int = 50_000
+    max_steps: int = 1_000
+
+
+@final
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Arena:
+    """One model on offer to a search: the session, and prices where a search asks for them.
+
+    Attributes:
+        session: The e-graph.
+        build_problem: Prices the e-graph as it is now.
+        clock: Seconds on a clock that only goes forward.
+        rng: The only source of chance.
+        on_progress: Is told what the search does.
+    """
+
+    session: Session
+    build_problem: Callable[[], PricedProblem]
+    clock: Callable[[], float]
+    rng: random.Random
+    on_progress: Callable[[str], None] = field(default=lambda _: None)
+
+    def candidates(self) -> Sequence[Candidate]:
+        """Return the candidates on offer."""
+        return self.session.candidates()
+
+    def groups(self) -> list[Group]:
+        """Return the candidates on offer in groups of equals."""
+        return group(self.session, self.session.candidates())
+
+    def apply(self, candidates: Sequence[Candidate]) -> int:
+        """Apply candidates; return how many could be."""
+        return self.session.apply(candidates)
+
+    def cost_us(self) -> float:
+        """Return the price of the cheapest graph that the greedy extraction finds now."""
+        return greedy_dag(self.build_problem().problem).cost_us
+
+    def size(self) -> Size:
+        """Return the size of the e-graph."""
+        return self.session.size()
+
+    def stop_reason(self, budget: SearchBudget, num_steps: int) -> StopReason | None:
+        """Return the limit that is reached, None while there is none."""
+        if self.clock() >= budget.deadline:
+            return StopReason.TIME_LIMIT
+        if self.size().num_enodes >= budget.max_enodes:
+            return StopReason.ENODE_LIMIT
+        return StopReason.STEP_LIMIT if num_steps >= budget.max_steps else None
+
+
+class Search(Protocol):
+    """Chooses which candidates are applied."""
+
+    def run(self, arena: Arena, budget: SearchBudget) -> Outcome:
+        """Explore until nothing is left, nothing helps, or the budget ends."""
+        ...
+
+
+SearchFactory = Callable[[Mapping[str, str]], Search]
+"""Makes a search from its options, given as text."""

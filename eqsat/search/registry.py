@@ -1,0 +1,82 @@
+"""Searches by name: those built in, and those that installed packages offer.
+
+A package offers a search through an entry point of group ``eqsat.searches`` that names a function from options (text by
+name) to a :class:`~eqsat.search.interface.Search`.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from importlib.metadata import entry_points
+from typing import Final
+
+from eqsat.errors import UsageError
+from eqsat.search.chance import Random
+from eqsat.search.greedy import Greedy
+from eqsat.search.interface import Search, SearchFactory
+from eqsat.search.saturation import Saturate
+
+ENTRY_POINT_GROUP: Final = "eqsat.searches"
+
+
+def _saturate(options: Mapping[str, str]) -> Search:
+    return Saturate(max_per_rule=_integer(options, "max-per-rule", Saturate().max_per_rule))
+
+
+def _greedy(options: Mapping[str, str]) -> Search:
+    return Greedy(min_gain=_number(options, "min-gain", Greedy().min_gain))
+
+
+def _random(options: Mapping[str, str]) -> Search:
+    return Random(num_steps=_integer(options, "steps", Random().num_steps))
+
+
+_BUILT_IN: Final[Mapping[str, tuple[SearchFactory, frozenset[str]]]] = {
+    "saturate": (_saturate, frozenset({"max-per-rule"})),
+    "greedy": (_greedy, frozenset({"min-gain"})),
+    "random": (_random, frozenset({"steps"})),
+}
+
+
+def search_names() -> tuple[str, ...]:
+    """Return the names of all searches, the built-in ones first."""
+    return tuple(dict.fromkeys((*_BUILT_IN, *(entry.name for entry in entry_points(group=ENTRY_POINT_GROUP)))))
+
+
+def make_search(name: str, options: Mapping[str, str]) -> Search:
+    """Return the search of that name.
+
+    Raises:
+        UsageError: There is no such search, or an option is wrong.
+    """
+    if name in _BUILT_IN:
+        factory, known = _BUILT_IN[name]
+        for option in options:
+            if option not in known:
+                allowed = ", ".join(sorted(known))
+                raise UsageError(f"search {name!r} has no option {option!r} (it has: {allowed})")
+        return factory(options)
+    for entry in entry_points(group=ENTRY_POINT_GROUP):
+        if entry.name == name:
+            search: Search = entry.load()(options)
+            return search
+    raise UsageError(f"there is no search {name!r} (there are: {', '.join(search_names())})")
+
+
+def _integer(options: Mapping[str, str], name: str, default: int) -> int:
+    text = options.get(name)
+    if text is None:
+        return default
+    if not text.isdecimal() or not int(text):
+        raise UsageError(f"option {name!r} must be a number above 0, not {text!r}")
+    return int(text)
+
+
+def _number(options: Mapping[str, str], name: str, default: float) -> float:
+    text = options.get(name)
+    if text is None:
+        return default
+    try:
+        return float(text)
+    except ValueError as error:
+        raise UsageError(f"option {name!r} must be a number, not {text!r}") from error

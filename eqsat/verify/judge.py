@@ -1,0 +1,222 @@
+"""The second look at an output that is out of tolerance: is the candidate wrong, or is the original that unsure?"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
+from enum import StrEnum
+from pathlib import Path
+from typing import Final, Protocol, final
+
+import numpy as np
+
+from eqsat.runtime import MeasurementError, OptimizationLevel, SessionSettings
+from eqsat.verify.tolerance import Difference, Tolerance, compare, size_of
+from ir.reference import evaluate_float64, widened
+
+SLACK: Final = 4.0
+"""A candidate may be this much worse than the original's own error, which is one sample of the same distribution."""
+
+PERTURBATION_ULPS: Final = 8.0
+"""Relative size of the perturbations, in units of the last place: about 1e-6 for float32."""
+
+NUM_PERTURBATIONS: Final = 3
+
+
+class Runner(Protocol):
+    """Whatever runs models: :class:`~eqsat.runtime.Runtime`, or a stand-in."""
+
+    def outputs(self, model: Path, feeds: Mapping[str, np.ndarray], settings: SessionSettings) -> dict[str, np.ndarray]:
+        """Return the outputs of one run by name.
+
+        Raises:
+            MeasurementError: The model cannot be run on these inputs.
+        """
+        ...
+
+
+class Verdict(StrEnum):
+    """What was found of an output, the best first."""
+
+    WITHIN = "within"
+    """Within tolerance."""
+    TRUE = "true"
+    """Out of tolerance, but as close to the float64 result as the original itself."""
+    UNSTABLE = "unstable"
+    """Out of tolerance, but no more so than the original after the smallest change of its inputs or kernels."""
+    MISMATCH = "mismatch"
+    """The candidate computes something else."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Observation:
+    """One output of one check.
+
+    Attributes:
+        name: Name of the output.
+        reference: What the original computed.
+        candidate: What the candidate computed.
+        allowed: The tolerance.
+        difference: How far they are apart.
+        has_jumps: True where the output jumps when a float moves by its last bit.
+    """
+
+    name: str
+    reference: np.ndarray
+    candidate: np.ndarray
+    allowed: Tolerance
+    difference: Difference
+    has_jumps: bool
+
+
+@final
+class Judge:
+    """Judges the outputs of one check; each further run is made when it is first needed, and once."""
+
+    def __init__(
+        self,
+        original: Path,
+        feeds: Mapping[str, np.ndarray],
+        runner: Runner,
+        settings: SessionSettings,
+        rng: np.random.Generator,
+    ) -> None:
+        self._original = original
+        self._feeds = feeds
+        self._runner = runner
+        self._settings = settings
+        self._rng = rng
+        self._truths: list[dict[str, np.ndarray]] | None = None
+        self._noisy_truths: list[dict[str, np.ndarray]] | None = None
+        self._unfused: list[dict[str, np.ndarray]] | None = None
+        self._perturbed: list[dict[str, np.ndarray]] | None = None
+
+    def verdict(self, seen: Observation) -> Verdict:
+        """Return what to think of one output."""
+        if seen.difference.is_within:
+            return Verdict.WITHIN
+        if seen.reference.shape != seen.candidate.shape or seen.reference.dtype != seen.candidate.dtype:
+            return Verdict.MISMATCH
+        truths = _named(self._float64(), seen)
+        if truths and is_as_true(truths[0], [seen.reference, *_named(self._other_kernels(), seen)], seen):
+            return Verdict.TRUE
+        if truths and not seen.has_jumps:
+            return Verdict.MISMATCH
+        variations = [*_named(self._other_kernels(), seen), *_named(self._perturbed_runs(), seen)]
+        if seen.has_jumps:
+            variations += _named(self._noisy_float64(), seen)
+        return Verdict.UNSTABLE if is_as_unstable(variations, seen) else Verdict.MISMATCH
+
+    def _float64(self) -> list[dict[str, np.ndarray]]:
+        """The truth, if there is one."""
+        if self._truths is None:
+            truth = evaluate_float64(self._original, self._feeds)
+            self._truths = [] if truth is None else [truth]
+        return self._truths
+
+    def _noisy_float64(self) -> list[dict[str, np.ndarray]]:
+        """Truths of slightly other weights and inputs: they show which jumps nobody can decide."""
+        if self._noisy_truths is None:
+            self._noisy_truths = []
+            for _ in range(NUM_PERTURBATIONS if self._float64() else 0):
+                truth = evaluate_float64(self._original, self._feeds, noise=_noise(np.dtype(np.float32)), rng=self._rng)
+                if truth is not None:
+                    self._noisy_truths.append(truth)
+        return self._noisy_truths
+
+    def _other_kernels(self) -> list[dict[str, np.ndarray]]:
+        """The original without the provider's own fusions."""
+        if self._unfused is None:
+            self._unfused = self._run(self._feeds, replace(self._settings, level=OptimizationLevel.DISABLED))
+        return self._unfused
+
+    def _perturbed_runs(self) -> list[dict[str, np.ndarray]]:
+        """The original on inputs that differ by a few units in the last place."""
+        if self._perturbed is None:
+            self._perturbed = []
+            for _ in range(NUM_PERTURBATIONS):
+                self._perturbed += self._run(perturbed(self._feeds, self._rng), self._settings)
+        return self._perturbed
+
+    def _run(self, feeds: Mapping[str, np.ndarray], settings: SessionSettings) -> list[dict[str, np.ndarray]]:
+        try:
+            return [self._runner.outputs(self._original, feeds, settings)]
+        except MeasurementError:
+            return []
+
+
+def perturbed(feeds: Mapping[str, np.ndarray], rng: np.random.Generator) -> dict[str, np.ndarray]:
+    """Return the inputs with every float moved by a few units in its last place; others stay."""
+    moved = dict(feeds)
+    for name, array in feeds.items():
+        wide = widened(array)
+        if wide.dtype == np.float64:
+            factor = 1.0 + _noise(array.dtype) * rng.standard_normal(array.shape)
+            moved[name] = np.asarray(wide * factor).astype(array.dtype)
+    return moved
+
+
+def is_as_true(truth: np.ndarray, originals: list[np.ndarray], seen: Observation) -> bool:
+    """True where the candidate's error against the truth is like the original's own.
+
+    That is: no element and not the root mean square exceeds ``SLACK`` times what the original, in any of its
+    runs, shows, or the tolerance. Where the original is infinite or NaN, the same is right as well.
+
+    Args:
+        truth: The float64 result.
+        originals: Results of the original.
+        seen: The output.
+    """
+    if truth.dtype.kind != "f":
+        errors = [np.count_nonzero(truth != array) for array in originals]
+        return bool(np.count_nonzero(truth != seen.candidate) <= max(errors))
+    candidate, reference = widened(seen.candidate), widened(seen.reference)
+    is_settled = (candidate == truth) | (np.isnan(candidate) & np.isnan(truth))
+    is_kept = ~np.isfinite(reference) & ((candidate == reference) | (np.isnan(candidate) & np.isnan(reference)))
+    is_open = ~(is_settled | is_kept)
+    if not np.all(np.isfinite(candidate[is_open]) & np.isfinite(truth[is_open])):
+        return False
+    own = [np.abs(widened(array) - truth)[np.isfinite(widened(array)) & np.isfinite(truth)] for array in originals]
+    largest = max(float(errors.max(initial=0.0)) for errors in own)
+    typical = max(size_of(errors) for errors in own)
+    size = size_of(truth)
+    errors = np.abs(candidate[is_open] - truth[is_open])
+    tolerated = seen.allowed.absolute * size + seen.allowed.relative * np.abs(truth[is_open])
+    is_everywhere = bool(np.all(errors <= np.maximum(SLACK * largest, tolerated)))
+    limit = max(SLACK * typical, (seen.allowed.absolute + seen.allowed.relative) * size)
+    return is_everywhere and size_of(errors) <= limit
+
+
+def is_as_unstable(variations: list[np.ndarray], seen: Observation) -> bool:
+    """True where the original's variations differ from it as much as the candidate does.
+
+    The number of elements out of tolerance is compared and, for floats, the largest difference: an index that
+    jumps may jump anywhere.
+
+    Args:
+        variations: Results of the original after changes that mean nothing.
+        seen: The output.
+    """
+    differences = [compare(seen.reference, array, seen.allowed) for array in variations]
+    num_mismatched = max((each.num_mismatched for each in differences), default=0)
+    largest = max((each.max_abs_error for each in differences), default=0.0)
+    is_float = widened(seen.reference).dtype == np.float64
+    if seen.difference.num_mismatched > SLACK * num_mismatched:
+        return False
+    return not is_float or seen.difference.max_abs_error <= SLACK * largest
+
+
+def _named(runs: list[dict[str, np.ndarray]], seen: Observation) -> list[np.ndarray]:
+    """One output of each run that has it in the right shape, floats in the reference's type or wider."""
+    arrays = [run[seen.name] for run in runs if seen.name in run]
+    is_float = widened(seen.reference).dtype == np.float64
+    return [
+        array
+        for array in arrays
+        if array.shape == seen.reference.shape and (is_float or array.dtype == seen.reference.dtype)
+    ]
+
+
+def _noise(dtype: np.dtype) -> float:
+    bits = {np.dtype(np.float64): 53, np.dtype(np.float32): 24, np.dtype(np.float16): 11}
+    return float(PERTURBATION_ULPS * 2.0 ** (1 - bits.get(dtype, 8)))

@@ -1,0 +1,91 @@
+"""Sizes of symbolic dimensions."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from eqsat.errors import UsageError
+from eqsat.verify import UnsupportedInputError, default_sizes, verification_sizes
+from ir.graph import Graph
+from ir.reader import read
+from tests.verify.models import FLOAT, INT64, Dims, node, save
+
+
+def graph_of(tmp_path: Path, dims: Dims, other: Dims = (2,), dtype: int = FLOAT) -> Graph:
+    nodes = [node("Identity", "x", "y"), node("Identity", "a", "b")]
+    inputs = [("x", dtype, dims), ("a", dtype, other)]
+    return read(save(tmp_path / "m.onnx", nodes, inputs, [("y", dtype, dims), ("b", dtype, other)]))
+
+
+def by_name(graph: Graph, sizes: dict[int, int]) -> dict[str, int]:
+    return {graph.symbols.name(symbol): size for symbol, size in sizes.items()}
+
+
+def test_static_model_has_one_assignment_and_no_symbols(tmp_path: Path) -> None:
+    assert verification_sizes(graph_of(tmp_path, (1, 3)), {}) == ({},)
+
+
+@pytest.mark.parametrize(
+    ("name", "size"),
+    [("batch", 1), ("batch_size", 1), ("N", 1), ("seq_len", 128), ("sequence_length", 128), ("height", 224)],
+)
+def test_names_say_what_a_dimension_is(tmp_path: Path, name: str, size: int) -> None:
+    graph = graph_of(tmp_path, (7, 5, name))
+    assert by_name(graph, default_sizes(graph, {})) == {name: size}
+
+
+def test_made_up_names_are_judged_by_their_place(tmp_path: Path) -> None:
+    image = graph_of(tmp_path, ("s0", 3, "s1", "s2"))
+    assert by_name(image, default_sizes(image, {})) == {"s0": 1, "s1": 224, "s2": 224}
+    text = graph_of(tmp_path, ("s0", "s1"), dtype=INT64)
+    assert by_name(text, default_sizes(text, {})) == {"s0": 1, "s1": 128}
+
+
+def test_a_dynamic_model_gets_three_different_assignments(tmp_path: Path) -> None:
+    graph = graph_of(tmp_path, ("batch", "seq"))
+    sizes = [by_name(graph, each) for each in verification_sizes(graph, {})]
+    assert len({tuple(each.values()) for each in sizes}) == 3
+    assert sizes[0] == {"batch": 1, "seq": 128}
+    assert any(each["seq"] % 2 for each in sizes)
+
+
+def test_sums_of_dimensions_follow_their_terms(tmp_path: Path) -> None:
+    graph = graph_of(tmp_path, ("batch", "past_len"), ("seq", "past_len + 2*seq"))
+    for sizes in verification_sizes(graph, {}):
+        named = by_name(graph, sizes)
+        assert named["past_len + 2*seq"] == named["past_len"] + 2 * named["seq"]
+
+
+def test_a_total_length_is_past_and_present(tmp_path: Path) -> None:
+    graph = graph_of(tmp_path, ("past_length", "seq_length"), ("total_length",))
+    named = by_name(graph, default_sizes(graph, {}))
+    assert named["total_length"] == named["past_length"] + named["seq_length"]
+
+
+def test_the_users_shape_is_kept_in_every_assignment(tmp_path: Path) -> None:
+    graph = graph_of(tmp_path, ("batch", "seq"), ("seq",))
+    for sizes in verification_sizes(graph, {"x": (5, 17)}):
+        assert by_name(graph, sizes) == {"batch": 5, "seq": 17}
+
+
+@pytest.mark.parametrize(
+    ("shapes", "words"),
+    [
+        ({"nope": (1,)}, "'nope'; the inputs are: x, a"),
+        ({"x": (1, 2, 3)}, "3 dimensions; the model states 2"),
+        ({"a": (3,)}, "3 where the model states 2"),
+        ({"x": (4, 5)}, "gives 'n' the size 5; it is 4 elsewhere"),
+    ],
+)
+def test_a_wrong_shape_is_a_usage_error(tmp_path: Path, shapes: dict[str, tuple[int, ...]], words: str) -> None:
+    with pytest.raises(UsageError, match=words):
+        verification_sizes(graph_of(tmp_path, ("n", "n")), shapes)
+
+
+def test_an_unknown_rank_needs_the_users_shape(tmp_path: Path) -> None:
+    graph = graph_of(tmp_path, None)
+    with pytest.raises(UnsupportedInputError, match="'x' has no stated rank; give it with --input-shape x:"):
+        default_sizes(graph, {})
+    assert default_sizes(graph, {"x": (2, 2)}) == {}
