@@ -231,8 +231,12 @@ def _multi_head_attention(inputs: _Inputs, attributes: _Attributes) -> tuple[Ten
     if bias is not None:
         full = (query.shape[1], key.shape[1])
         allowed = ({query.shape[0], 1}, {heads, 1})
-        if bias.rank != 4 or bias.shape[2:] != full or not all(  # noqa: PLR2004
-            dim in choices for dim, choices in zip(bias.shape[:2], allowed, strict=True)
+        if (
+            bias.rank != 4
+            or bias.shape[2:] != full
+            or not all(  # noqa: PLR2004
+                dim in choices for dim, choices in zip(bias.shape[:2], allowed, strict=True)
+            )
         ):
             raise TypeInferenceError("MultiHeadAttention: the bias must have the full last two axes")
     return (TensorType(query.dtype, (query.shape[0], query.shape[1], value.shape[2])),)

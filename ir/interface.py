@@ -40,6 +40,13 @@ def op_type(node: Node) -> str:
     return node.operator if node.source is None else node.source.op_type
 
 
+def input_names(node: Node) -> tuple[str, ...]:
+    """Return a node's inputs as the model writes them, those that the normal form has as attributes included."""
+    if node.source is None or node.is_opaque:
+        return node.inputs
+    return tuple("" if value is None else value.name or "" for value in node.source.inputs)
+
+
 def unseeded_random_operators(graph: Graph) -> tuple[str, ...]:
     """Return the operators that give another result in every session, subgraphs and functions included."""
     found: dict[str, None] = {}

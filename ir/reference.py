@@ -11,9 +11,9 @@ from collections.abc import Iterable, Iterator, Mapping
 from pathlib import Path
 from typing import Final
 
-import ml_dtypes
 import numpy as np
 import onnx
+import onnx.helper
 import onnx.numpy_helper
 from onnx.reference import ReferenceEvaluator
 
@@ -23,6 +23,8 @@ MAX_WEIGHTS_BYTES: Final = 2**29
 """Models with more weights are not evaluated: float64 and the evaluator's own copies need six times as much memory."""
 
 _NARROW: Final = frozenset({onnx.TensorProto.FLOAT, onnx.TensorProto.FLOAT16, onnx.TensorProto.BFLOAT16})
+
+_NARROW_ARRAYS: Final = frozenset(onnx.helper.tensor_dtype_to_np_dtype(dtype) for dtype in _NARROW)
 
 _TYPE_ATTRIBUTES: Final[Mapping[str, str]] = {
     "Cast": "to",
@@ -98,8 +100,7 @@ def evaluate_float64(
 
 def widened(array: np.ndarray) -> np.ndarray:
     """Return 16 and 32 bit floats as float64, anything else as it is."""
-    is_narrow = array.dtype in {np.dtype(np.float32), np.dtype(np.float16), np.dtype(ml_dtypes.bfloat16)}
-    return array.astype(np.float64) if is_narrow else array
+    return array.astype(np.float64) if array.dtype in _NARROW_ARRAYS else array
 
 
 def _add_noise(graph: onnx.GraphProto, noise: float, rng: np.random.Generator) -> None:

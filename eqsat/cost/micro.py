@@ -1,4 +1,4 @@
-"""From an e-node, alone or with those fused into it, to a micro-model and the signature under which its price is kept."""
+"""From an e-node, alone or with those fused into it, to a micro-model, and the signature its price is kept under."""
 
 from __future__ import annotations
 
@@ -18,6 +18,7 @@ from ir.types import TensorType
 
 if TYPE_CHECKING:
     from eqsat.egraph.session import Session
+    from ir.graph import AttributeValue
 
 MAX_KNOWN_ELEMENTS: Final = 1024
 """Constants up to this size keep their elements in a micro-model: kernels look at them (exponents, pads, masks)."""
@@ -173,11 +174,9 @@ class MicroMaker:
         except UnpriceableError:
             return 0
 
-    def _sized(self, attribute: object) -> object:
+    def _sized(self, attribute: AttributeValue) -> AttributeValue:
         """Attributes with symbols in them (shapes) at their sizes."""
-        if isinstance(attribute, tuple) and any(number < -1000 for number in attribute):  # noqa: PLR2004
-            if any(number < -1000 and number not in self._sizes for number in attribute):  # noqa: PLR2004
-                return attribute
+        if isinstance(attribute, tuple):
             return tuple(self._sizes.get(number, number) for number in attribute)
         return attribute
 

@@ -24,8 +24,7 @@ VIEWS: Final = frozenset({"Reshape", "Identity", "Dropout"})
 """Operators that move no data inside a model, though alone in a micro-model they would have to copy."""
 
 VIEW_US: Final = 1.0
-"""Price of a view, an assumption: about what the executor takes to start a node. Opaque nodes, which every selection has,
-cost the same."""
+"""Price of a view, an assumption: about what the executor takes to start a node. Opaque nodes cost the same."""
 
 UNMEASURED_BYTES_PER_US: Final = 4000.0
 """Memory traffic assumed where a price could not be measured in time."""

@@ -97,7 +97,7 @@ class _Encoder:
         key = None
         if array is not None:
             data = np.ascontiguousarray(array)
-            key = (constant.type, hashlib.sha1(data.view(np.uint8).reshape(-1), usedforsecurity=False).digest())
+            key = (constant.type, hashlib.sha1(data.reshape(-1).view(np.uint8).data, usedforsecurity=False).digest())
             known = self.by_content.get(key)
             if known is not None:
                 return known
@@ -162,7 +162,9 @@ class _Encoder:
     def _outputs(self, node: Node, multi: int) -> None:
         for index, name in enumerate(node.outputs):
             if name:
-                self.values[name] = self.draft.add(ENode(OUT, (multi,), (index,)), self.graph.types.get(name) or UNTYPED)
+                self.values[name] = self.draft.add(
+                    ENode(OUT, (multi,), (index,)), self.graph.types.get(name) or UNTYPED
+                )
 
     def _siblings(self) -> None:
         """``(sibling x y w i n)``: y is the i-th of the n products of x with a constant matrix."""

@@ -75,6 +75,17 @@ class ValueReader:
             name: signature for name, signature in signatures.names.items() if self._is_record(signature.output)
         }
 
+    def copy(self) -> ValueReader:
+        """Return a reader that knows the same values: egglog reuses numbers after a pop."""
+        other = ValueReader(self._egraph, self._signatures)
+        other._records = dict(self._records)
+        other._cache = dict(self._cache)
+        return other
+
+    def integer(self, value: Value) -> int:
+        """Return the Python value of an ``i64``."""
+        return self._integer("i64", value)
+
     def _is_record(self, sort: str) -> bool:
         return sort == DIMS or sort.endswith("Attrs")
 
@@ -115,7 +126,13 @@ class ValueReader:
                 return int(self._egraph.value_to_bool(value))
             case _:
                 element = self._signatures.elements[sort]
-                return tuple(int(self.attribute(element, item)) for item in self._egraph.value_to_vec(value))
+                return tuple(self._integer(element, item) for item in self._egraph.value_to_vec(value))
+
+    def _integer(self, sort: str, value: Value) -> int:
+        number = self.attribute(sort, value)
+        if not isinstance(number, int):
+            raise TypeError(f"a vector of {sort} is no vector of integers")
+        return number
 
     def items(self, value: Value) -> list[Value]:
         """Return the elements of a vector of e-classes."""

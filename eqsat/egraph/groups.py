@@ -15,7 +15,8 @@ from eqsat.egraph.schema import HANDLES
 if TYPE_CHECKING:
     from collections.abc import Hashable, Sequence
 
-    from eqsat.egraph.session import Candidate, Session
+    from eqsat.egraph.session import Session
+    from eqsat.egraph.view import Candidate
 
 RADIUS: Final = 2
 """Steps that a neighbourhood reaches down; one step tells too little, three begin to split equal blocks."""
@@ -40,9 +41,7 @@ def group(session: Session, candidates: Sequence[Candidate]) -> list[Group]:
             for sort, value in zip(gated.sorts, candidate.bindings, strict=True)
         )
         found.setdefault((candidate.rule, key), []).append(candidate)
-    return [
-        Group(rule=session.rule_of(members[0]).rule.name, candidates=tuple(members)) for members in found.values()
-    ]
+    return [Group(rule=session.rule_of(members[0]).rule.name, candidates=tuple(members)) for members in found.values()]
 
 
 def _neighbourhoods(session: Session) -> dict[int, int]:

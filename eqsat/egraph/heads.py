@@ -10,11 +10,22 @@ import math
 import operator
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Final, TypeAlias
+from typing import TYPE_CHECKING, Final, TypeAlias, cast
 
-from eqsat.egraph.egglog import Call, Expr_, Let, Lit, Set, Union, Var, assert_fact, call, set_value
-from eqsat.egraph.egglog import Union as UnionAction
-from eqsat.egraph.egglog import ActionCommand, SPAN
+from eqsat.egraph.egglog import (
+    SPAN,
+    ActionCommand,
+    Call,
+    Expr_,
+    Let,
+    Lit,
+    Set,
+    Union,
+    Var,
+    assert_fact,
+    call,
+    set_value,
+)
 from eqsat.egraph.enode import ENode
 from eqsat.egraph.expressions import attribute_term, class_term
 from eqsat.egraph.schema import HANDLES
@@ -25,11 +36,11 @@ if TYPE_CHECKING:
 
     from eqsat.egraph.egglog import Action, Command, Expr
     from eqsat.egraph.mirror import Draft
-    from eqsat.rules.signatures import Signatures
+    from eqsat.rules.signatures import Signature, Signatures
     from ir.graph import AttributeValue
 
-Binding: TypeAlias = "int | float | str | tuple[int, ...]"
-"""What a variable of a rule stands for: the handle of an e-class, or an attribute."""
+Binding: TypeAlias = "int | float | str | tuple[AttributeValue, ...]"
+"""What a variable of a rule stands for: the handle of an e-class, an attribute, or a record of attributes."""
 
 
 class IllTypedError(Exception):
@@ -83,7 +94,7 @@ def evaluate_head(
                 _check_types(draft, left, right)
                 unions.append((left, right))
                 both = [class_term(sort, left), class_term(sort, right)]
-                commands.append(ActionCommand(UnionAction(SPAN, *both)))
+                commands.append(ActionCommand(Union(SPAN, *both)))
             case Expr_():
                 if isinstance(action.expr, Call):
                     commands.append(assert_fact(terms.fact(action.expr)))
@@ -131,32 +142,38 @@ class _Terms:
 
     def value(self, expr: Expr, sort: str = "Tensor") -> tuple[str, Binding]:
         """Return sort and value of a term; ``sort`` is what its place asks for."""
-        if isinstance(expr, Var):
-            if expr.name in self.names:
-                return self.names[expr.name]
-            return sort, self.bindings[expr.name]
-        if isinstance(expr, Lit):
-            return _literal(expr)
-        signature = self.signatures.names.get(expr.name)
-        if signature is None:
-            return self._primitive(expr, sort)
-        arguments = [self.value(argument, wanted) for argument, wanted in zip(expr.args, signature.inputs, strict=True)]
+        match expr:
+            case Var():
+                return self.names[expr.name] if expr.name in self.names else (sort, self.bindings[expr.name])
+            case Lit():
+                return _literal(expr)
+            case Call() if expr.name in self.signatures.names:
+                return self._call(expr, self.signatures.names[expr.name])
+            case _:
+                return self._primitive(expr, sort)
+
+    def _call(self, expr: Call, signature: Signature) -> tuple[str, Binding]:
+        arguments = [
+            self.value(argument, wanted)[1] for argument, wanted in zip(expr.args, signature.inputs, strict=True)
+        ]
         if signature.output not in HANDLES:
-            return signature.output, tuple(value for _, value in arguments)  # type: ignore[return-value]
+            return signature.output, cast("tuple[AttributeValue, ...]", tuple(arguments))
         if expr.name in HANDLES.values():
-            return signature.output, arguments[0][1]
-        return signature.output, self._enode(expr.name, signature.inputs, [value for _, value in arguments])
+            return signature.output, arguments[0]
+        return signature.output, self._enode(expr.name, signature.inputs, arguments)
 
     def _enode(self, name: str, sorts: Sequence[str], values: Sequence[Binding]) -> int:
         children: list[int] = []
         attributes: list[AttributeValue] = []
         for sort, value in zip(sorts, values, strict=True):
             if sort in HANDLES and isinstance(value, int):
-                children.append(self.draft.mirror.canonical[value] if value < len(self.draft.mirror.canonical) else value)
+                children.append(
+                    self.draft.mirror.canonical[value] if value < len(self.draft.mirror.canonical) else value
+                )
             elif sort.endswith("Attrs") and isinstance(value, tuple):
                 attributes.extend(value)
             else:
-                attributes.append(value)
+                attributes.append(cast("AttributeValue", value))
         return self.draft.add(ENode(name, tuple(children), tuple(attributes)))
 
     def _primitive(self, expr: Call, sort: str) -> tuple[str, Binding]:
@@ -176,12 +193,12 @@ class _Terms:
         found, value = self.value(expr, sort)
         if found in HANDLES and isinstance(value, int):
             return class_term(found, value)
-        return attribute_term("f64" if isinstance(value, float) else found, value)
+        return attribute_term("f64" if isinstance(value, float) else found, cast("AttributeValue", value))
 
     def fact(self, expr: Call) -> Call:
         """Return an asserted relation with its arguments worked out."""
         signature = self.signatures.names[expr.name]
-        arguments = []
+        arguments: list[Expr] = []
         for argument, sort in zip(expr.args, signature.inputs, strict=True):
             _, value = self.value(argument, sort)
             if sort in HANDLES and isinstance(value, int):
@@ -189,7 +206,7 @@ class _Terms:
             elif sort.endswith("Attrs"):
                 raise UndefinedError(f"{expr.name}: records cannot be asserted by a candidate")
             else:
-                arguments.append(attribute_term(sort, value))
+                arguments.append(attribute_term(sort, cast("AttributeValue", value)))
         return call(expr.name, *arguments)
 
 

@@ -201,6 +201,10 @@ class Draft:
         count = len(sizes) if isinstance(sizes, tuple) else row.num_outputs
         return self.mirror.inference(operator, attributes, inputs, count)
 
+    def enodes(self) -> tuple[ENode, ...]:
+        """Return the drafted e-nodes."""
+        return tuple(self._new)
+
     def commit(self) -> list[Command]:
         """Make the drafted e-nodes part of the mirror; return the commands that make them part of the e-graph."""
         commands: list[Command] = []

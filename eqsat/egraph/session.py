@@ -14,9 +14,10 @@ from eqsat.egraph.egglog import EGraph, Location, RunScheduleOutput, parse, run,
 from eqsat.egraph.encoding import UNTYPED, Encoding, encode
 from eqsat.egraph.enode import ClassType, ENode
 from eqsat.egraph.expressions import ValueReader
-from eqsat.egraph.heads import Binding, IllTypedError, UndefinedError, are_compatible, describe, evaluate_head
-from eqsat.egraph.mirror import Mirror, Origin, UntypedError, naming_commands, sort_of
+from eqsat.egraph.heads import IllTypedError, UndefinedError, are_compatible, describe, evaluate_head
+from eqsat.egraph.mirror import Mirror, UntypedError, naming_commands, sort_of
 from eqsat.egraph.schema import HANDLES, fact_rules_text, schema_text
+from eqsat.egraph.view import Candidate, NewRow, View
 from eqsat.rules.gate import GatedRule, Program, declare, gate
 from eqsat.rules.signatures import Role
 from ir.inference import TypeInference, TypeInferenceError
@@ -26,7 +27,7 @@ from ir.types import TensorType
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping, Sequence
 
-    from eqsat.egraph.egglog import Command, FrozenFunction, FrozenRow, Value
+    from eqsat.egraph.egglog import Command, FrozenFunction
     from eqsat.rules.book import RuleBook
     from ir.graph import Graph
 
@@ -44,19 +45,6 @@ class UnsoundRulesError(Exception):
     """An ungated rule joined two values of different types."""
 
 
-@dataclass(frozen=True, slots=True)
-class Candidate:
-    """A match that may be applied.
-
-    Attributes:
-        rule: Index among the program's gated rules.
-        bindings: Value of each of the rule's variables: the handle of an e-class, or an attribute.
-    """
-
-    rule: int
-    bindings: tuple[Binding, ...]
-
-
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Size:
     """Size of the e-graph; constructors that stand for no work (lists, outputs) are counted too."""
@@ -70,8 +58,10 @@ class Checkpoint:
     """A state that :meth:`Session.undo` returns to."""
 
     mirror: Mirror
-    decoded: dict[tuple[str, tuple[Value, ...]], ENode]
-    handles: dict[tuple[str, Value], int]
+    view: View
+    reader: ValueReader
+    members: dict[int, list[ENode]]
+    candidates: list[Candidate]
     applied: Counter[str]
 
 
@@ -102,12 +92,11 @@ class Session:
         used = {node.operator for node in graph.nodes if node.operator}
         self.program = self._declare(rules, used)
         self._reader = ValueReader(self._egraph, self.program.signatures)
-        self._decoded: dict[tuple[str, tuple[Value, ...]], ENode] = {}
-        self._handles: dict[tuple[str, Value], int] = {}
+        self._view = View()
         self._members: dict[int, list[ENode]] = {}
-        self._constants: frozenset[int] = frozenset()
         self._candidates: list[Candidate] = []
         self._hopeless: set[Candidate] = set()
+        self._recent: list[ENode] = []
         self._constructors = [
             (name, signature)
             for name, signature in self.program.signatures.names.items()
@@ -171,6 +160,7 @@ class Session:
             except (UndefinedError, TypeInferenceError, UntypedError):
                 self._hopeless.add(candidate)
                 continue
+            self._recent.extend(draft.enodes())
             commands.extend(draft.commit())
             commands.extend(evaluation.commands)
             num_applied += 1
@@ -178,8 +168,8 @@ class Session:
         if commands:
             run(self._egraph, *commands)
             self._settle()
-        elif self._hopeless:
-            self._candidates = [each for each in self._candidates if each not in self._hopeless]
+        else:
+            self._list_candidates()
         return num_applied
 
     def size(self) -> Size:
@@ -196,7 +186,7 @@ class Session:
 
     def constants(self) -> frozenset[int]:
         """Return the e-classes that are constant."""
-        return self._constants
+        return frozenset(self._view.constants)
 
     def roots(self) -> tuple[int, ...]:
         """Return the e-class of each of the model's outputs."""
@@ -208,8 +198,10 @@ class Session:
         self._checkpoints.append(
             Checkpoint(
                 mirror=self.mirror.copy(),
-                decoded=dict(self._decoded),
-                handles=dict(self._handles),
+                view=self._view.copy(),
+                reader=self._reader.copy(),
+                members={handle: list(enodes) for handle, enodes in self._members.items()},
+                candidates=list(self._candidates),
                 applied=Counter(self.applied),
             ),
         )
@@ -222,9 +214,8 @@ class Session:
         """
         state = self._checkpoints.pop()
         run(self._egraph, *parse(self._egraph, "(pop 1)", Location("session", 1, 1)))
-        self.mirror, self._decoded, self._handles = state.mirror, state.decoded, state.handles
-        self.applied = state.applied
-        self._read()
+        self.mirror, self._view, self._reader = state.mirror, state.view, state.reader
+        self._members, self._candidates, self.applied = state.members, state.candidates, state.applied
 
     # --- one step -------------------------------------------------------------------------------------------
 
@@ -242,24 +233,28 @@ class Session:
     def _read(self) -> None:
         """Bring mirror, members and candidates up to date with the e-graph."""
         functions = self._egraph.freeze().functions
-        self._reader.load_records(functions)
-        self._read_handles(functions)
-        self._read_enodes(functions)
-        self._constants = frozenset(
-            self._handles["Tensor", row.inputs[0]] for row in functions["constant"].rows
-        )
-        self._read_candidates(functions)
+        view, reader = self._view, self._reader
+        is_merged = view.begin(functions)
+        reader.load_records(functions)
+        for number, standing in view.read_handles(functions, reader):
+            if self.mirror.canonical[number] != standing:
+                self._check_merge(number, standing)
+                self.mirror.canonical[number] = standing
+        self._read_enodes(functions, is_merged=is_merged)
+        view.read_constants(functions)
+        for gated in self.program.gated:
+            if gated.rule.name not in self.refused:
+                view.read_candidates(functions, gated, reader)
+        self._list_candidates()
 
-    def _read_handles(self, functions: Mapping[str, FrozenFunction]) -> None:
-        mirror = self.mirror
-        for sort, name in HANDLES.items():
-            for row in functions[name].rows:
-                number = self._reader.attribute("i64", row.inputs[0])
-                key = (sort, row.output)
-                standing = self._handles.setdefault(key, number)  # type: ignore[arg-type]
-                if mirror.canonical[number] != standing:  # type: ignore[index]
-                    self._check_merge(number, standing)  # type: ignore[arg-type]
-                    mirror.canonical[number] = standing  # type: ignore[index]
+    def _list_candidates(self) -> None:
+        self._candidates = [
+            candidate
+            for gated in self.program.gated
+            if gated.rule.name not in self.refused
+            for candidate in self._view.candidates.get(gated.index, {}).values()
+            if candidate not in self._hopeless
+        ]
 
     def _check_merge(self, handle: int, standing: int) -> None:
         one, two = self.mirror.types[handle], self.mirror.types[standing]
@@ -269,95 +264,62 @@ class Session:
         elif isinstance(one, TensorType):
             self.mirror.types[standing] = one
 
-    def _read_enodes(self, functions: Mapping[str, FrozenFunction]) -> None:
-        mirror = self.mirror
-        enodes: dict[ENode, int] = {}
-        members: dict[int, list[ENode]] = {}
-        unnamed: list[tuple[str, FrozenRow]] = []
-        for name, signature in self._constructors:
-            sort = signature.output
-            for row in functions[name].rows:
-                handle = self._handles.get((sort, row.output))
-                enode = self._decode(name, signature.inputs, row) if handle is not None else None
-                if handle is None or enode is None:
-                    unnamed.append((name, row))
-                    continue
-                enodes[enode] = handle
-                members.setdefault(handle, []).append(enode)
-        self._name_rest(unnamed, enodes, members)
-        if len(enodes) != len(mirror.enodes) or mirror.enodes.keys() != enodes.keys():
-            self._check_new(enodes)
-            mirror.origins = self._moved_origins()
-        mirror.enodes = enodes
-        self._members = members
-
-    def _moved_origins(self) -> dict[ENode, Origin]:
-        """Origins by the e-nodes as they are called after unions."""
-        canonical = self.mirror.canonical
-        moved: dict[ENode, Origin] = {}
-        for enode, origin in self.mirror.origins.items():
-            children = tuple(canonical[child] for child in enode.children)
-            moved.setdefault(enode if children == enode.children else ENode(enode.operator, children, enode.attributes), origin)
-        return moved
-
-    def _decode(self, name: str, sorts: Sequence[str], row: FrozenRow) -> ENode | None:
-        """The e-node of a row; None while one of its children has no handle."""
-        inputs = tuple(row.inputs)
-        key = (name, inputs)
-        found = self._decoded.get(key)
-        if found is not None:
-            return found
-        children: list[int] = []
-        attributes: list[object] = []
-        for sort, value in zip(sorts, inputs, strict=True):
-            if sort in HANDLES:
-                child = self._handles.get((sort, value))
-                if child is None:
-                    return None
-                children.append(child)
-            elif sort == "TVec":
-                for item in self._reader.items(value):
-                    child = self._handles.get(("Tensor", item))
-                    if child is None:
-                        return None
-                    children.append(child)
-            elif sort.endswith("Attrs"):
-                attributes.extend(self._reader.attribute(sort, value))  # type: ignore[arg-type]
-            else:
-                attributes.append(self._reader.attribute(sort, value))
-        enode = ENode(name, tuple(children), tuple(attributes))  # type: ignore[arg-type]
-        self._decoded[key] = enode
-        return enode
-
-    def _name_rest(
-        self,
-        rows: list[tuple[str, FrozenRow]],
-        enodes: dict[ENode, int],
-        members: dict[int, list[ENode]],
-    ) -> None:
-        """Number the e-classes that ungated rules made, children first."""
+    def _read_enodes(self, functions: Mapping[str, FrozenFunction], *, is_merged: bool) -> None:
+        """Add the new e-nodes; after a merge, all e-nodes, called as they are now."""
+        before = self.mirror.enodes
+        if is_merged:
+            self.mirror.enodes, self._members = {}, {}
+        rows = self._view.new_enodes(functions, self._constructors)
         commands: list[Command] = []
         while rows:
-            left: list[tuple[str, FrozenRow]] = []
-            for name, row in rows:
-                signature = self.program.signatures.names[name]
-                enode = self._decode(name, signature.inputs, row)
-                if enode is None:
-                    left.append((name, row))
-                    continue
-                key = (signature.output, row.output)
-                handle = self._handles.get(key)
-                if handle is None:
-                    handle = self.mirror.new_handle(sort_of(enode), self._type_of(enode))
-                    self._handles[key] = handle
-                    commands.extend(naming_commands(self.mirror, enode, handle))
-                enodes[enode] = handle
-                members.setdefault(handle, []).append(enode)
+            left = [row for row in rows if not self._read_enode(row, before, commands)]
             if len(left) == len(rows):
                 break
             rows = left
         if commands:
             run(self._egraph, *commands)
+        self._rename(before if is_merged else self._recent)
+        self._recent = []
+
+    def _read_enode(self, new: NewRow, before: Mapping[ENode, int], commands: list[Command]) -> bool:
+        """Add one e-node; False while a child of it has no number yet."""
+        signature = self.program.signatures.names[new.constructor]
+        enode = self._view.decode(new.constructor, signature.inputs, new.row, self._reader)
+        if enode is None:
+            return False
+        handle = new.handle
+        if handle is None:
+            key = (signature.output, new.row.output)
+            handle = self._view.handles.get(key)
+            if handle is None:
+                handle = self.mirror.new_handle(sort_of(enode), self._type_of(enode))
+                self._view.handles[key] = handle
+                commands.extend(naming_commands(self.mirror, enode, handle))
+        if enode not in before and enode.is_operator:
+            self._check_new(enode, handle)
+        self.mirror.enodes[enode] = handle
+        members = self._members.setdefault(handle, [])
+        if enode not in members:
+            members.append(enode)
+        return True
+
+    def _check_new(self, enode: ENode, handle: int) -> None:
+        """What no candidate made comes from an ungated rule or from congruence: its type must be its e-class's."""
+        expected, found = self.mirror.types[handle], self._type_of(enode)
+        if isinstance(expected, TensorType) and isinstance(found, TensorType) and not are_compatible(expected, found):
+            made = f"{enode.operator} of {describe(found)}"
+            raise UnsoundRulesError(f"an ungated rule made {made} equal to a value of {describe(expected)}")
+
+    def _rename(self, enodes: Iterable[ENode]) -> None:
+        """Forget e-nodes under names that unions have changed; their origins go to the new names."""
+        mirror = self.mirror
+        for enode in list(enodes):
+            children = tuple(mirror.canonical[child] for child in enode.children)
+            if children != enode.children:
+                mirror.enodes.pop(enode, None)
+                origin = mirror.origins.pop(enode, None)
+                if origin is not None:
+                    mirror.origins.setdefault(ENode(enode.operator, children, enode.attributes), origin)
 
     def _type_of(self, enode: ENode) -> ClassType:
         draft = self.mirror.draft("")
@@ -366,43 +328,9 @@ class Session:
         except (TypeInferenceError, UntypedError):
             return UNTYPED
 
-    def _check_new(self, enodes: dict[ENode, int]) -> None:
-        """An e-node that no candidate made comes from an ungated rule or from congruence: its type must be its class's."""
-        for enode, handle in enodes.items():
-            if enode in self.mirror.enodes or not enode.is_operator:
-                continue
-            expected, found = self.mirror.types[handle], self._type_of(enode)
-            if isinstance(expected, TensorType) and isinstance(found, TensorType) and not are_compatible(expected, found):
-                raise UnsoundRulesError(
-                    f"an ungated rule made {enode.operator} of {describe(found)} equal to a value of {describe(expected)}",
-                )
-
-    def _read_candidates(self, functions: Mapping[str, FrozenFunction]) -> None:
-        candidates: list[Candidate] = []
-        for gated in self.program.gated:
-            if gated.rule.name in self.refused:
-                continue
-            rows = functions[gated.match].rows
-            if not rows:
-                continue
-            done = {tuple(row.inputs) for row in functions[gated.noop].rows}
-            for row in rows:
-                inputs = tuple(row.inputs)
-                if inputs not in done:
-                    bindings = tuple(
-                        self._handles[sort, value] if sort in HANDLES else self._reader.attribute(sort, value)
-                        for sort, value in zip(gated.sorts, inputs, strict=True)
-                    )
-                    candidate = Candidate(gated.index, bindings)
-                    if candidate not in self._hopeless:
-                        candidates.append(candidate)
-        self._candidates = candidates
-
 
 def _operators_of(rules: RuleBook) -> set[str]:
-    return {
-        name for rule in rules.rules for name in rule.operators_matched | rule.operators_made if name in OPERATORS
-    }
+    return {name for rule in rules.rules for name in rule.operators_matched | rule.operators_made if name in OPERATORS}
 
 
 def _near_rules(literals: Iterable[float]) -> list[str]:

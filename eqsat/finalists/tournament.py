@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Final, final
 
@@ -79,47 +79,35 @@ class Decision:
 
 
 @final
+@dataclass(slots=True, kw_only=True)
 class Tournament:
-    """Builds and measures finalists of one session."""
+    """Builds and measures finalists of one session.
 
-    def __init__(
-        self,
-        *,
-        session: Session,
-        priced: PricedProblem,
-        runtime: Runtime,
-        settings: SessionSettings,
-        feeds: Mapping[str, np.ndarray],
-        folder: Path,
-        clock: Callable[[], float],
-        accepts: Callable[[Built], bool],
-        seed: int = 0,
-    ) -> None:
-        """Prepare; nothing is built yet.
+    Attributes:
+        session: The e-graph.
+        priced: Its prices.
+        runtime: Builds constants and measures.
+        settings: How the user will run the model.
+        feeds: Inputs to measure with.
+        folder: Where models are written.
+        clock: Seconds on a clock that only goes forward.
+        accepts: Says whether a model computes what it should; one that does not is out.
+        seed: Of the measurements' orders.
+        decisions: What was decided so far.
+    """
 
-        Args:
-            session: The e-graph.
-            priced: Its prices.
-            runtime: Builds constants and measures.
-            settings: How the user will run the model.
-            feeds: Inputs to measure with.
-            folder: Where models are written.
-            clock: Seconds on a clock that only goes forward.
-            accepts: Says whether a model computes what it should; one that does not is out.
-            seed: Of the measurements' orders.
-        """
-        self._session = session
-        self._priced = priced
-        self._runtime = runtime
-        self._settings = settings
-        self._feeds = feeds
-        self._folder = folder
-        self._clock = clock
-        self._accepts = accepts
-        self._seed = seed
-        self._count = 0
-        self._seen: set[frozenset[int]] = set()
-        self.decisions: list[Decision] = []
+    session: Session
+    priced: PricedProblem
+    runtime: Runtime
+    settings: SessionSettings
+    feeds: Mapping[str, np.ndarray]
+    folder: Path
+    clock: Callable[[], float]
+    accepts: Callable[[Built], bool]
+    seed: int = 0
+    decisions: list[Decision] = field(default_factory=list)
+    _count: int = 0
+    _seen: set[frozenset[int]] = field(default_factory=set)
 
     def entrant(
         self,
@@ -129,14 +117,14 @@ class Tournament:
     ) -> Finalist | None:
         """Build a selection; None where it cannot be written, run or trusted."""
         self._count += 1
-        path = self._folder / f"finalist-{self._count}.onnx"
+        path = self.folder / f"finalist-{self._count}.onnx"
         try:
-            built = build(self._session, self._priced.choice(selection), self._runtime, path)
-            fingerprint = self._runtime.optimized_fingerprint(path, self._settings)
+            built = build(self.session, self.priced.choice(selection), self.runtime, path)
+            fingerprint = self.runtime.optimized_fingerprint(path, self.settings)
         except (UnwritableError, MeasurementError):
             path.unlink(missing_ok=True)
             return None
-        if not self._accepts(built):
+        if not self.accepts(built):
             path.unlink(missing_ok=True)
             return None
         return Finalist(
@@ -166,7 +154,7 @@ class Tournament:
         self._seen.add(base.enodes)
         fingerprints = {first.fingerprint}
         for rule, is_removal in self._questions(base):
-            if self._clock() >= deadline:
+            if self.clock() >= deadline:
                 break
             forbidden = best.forbidden | {rule} if is_removal else best.forbidden - {rule}
             favoured = best.favoured - {rule} if is_removal else best.favoured | {rule}
@@ -194,10 +182,10 @@ class Tournament:
 
     def _questions(self, base: Selection) -> list[tuple[str, bool]]:
         """Rules to leave out, then rules to try, each by the price at stake."""
-        problem = self._priced.problem
+        problem = self.priced.problem
         used: list[tuple[float, str]] = []
         unused: list[tuple[float, str]] = []
-        for rule, members in self._priced.groups.items():
+        for rule, members in self.priced.groups.items():
             chosen = members & base.enodes
             stake = math.fsum(problem.cost_us[enode] for enode in chosen)
             if chosen and stake >= MIN_STAKE * base.cost_us:
@@ -221,31 +209,31 @@ class Tournament:
             usable = start if start.cost_us < math.inf else None
             result = solve(
                 problem,
-                time_limit_s=max(min(SOLVE_S, deadline - self._clock()), 0.1),
+                time_limit_s=max(min(SOLVE_S, deadline - self.clock()), 0.1),
                 hint=usable,
-                seed=self._seed,
+                seed=self.seed,
             )
         except NoSelectionError:
             return None
-        return select(self._priced.problem, result.selection.choice)
+        return select(self.priced.problem, result.selection.choice)
 
     def _altered(self, forbidden: frozenset[str], favoured: frozenset[str]) -> ExtractionProblem:
-        groups = self._priced.groups
-        problem = self._priced.problem
+        groups = self.priced.groups
+        problem = self.priced.problem
         for rule in sorted(favoured):
             problem = discount(problem, groups[rule], FAVOURED)
         return forbid(problem, frozenset().union(*(groups[rule] for rule in forbidden)))
 
     def _duel(self, best: Finalist, rival: Finalist, deadline: float) -> float | None:
         """Return how much faster the rival is; 1.0 or less unless that is clear enough to go on with."""
-        contenders = [Contender(path=each.built.path, settings=self._settings) for each in (best, rival)]
+        contenders = [Contender(path=each.built.path, settings=self.settings) for each in (best, rival)]
         try:
-            comparison = self._runtime.compare(
+            comparison = self.runtime.compare(
                 contenders,
-                self._feeds,
+                self.feeds,
                 num_pairs=SCREEN_PAIRS,
                 rounds=SCREEN_ROUNDS,
-                seed=self._seed + self._count,
+                seed=self.seed + self._count,
                 deadline=deadline,
             )
         except MeasurementError:

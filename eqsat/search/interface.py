@@ -15,7 +15,8 @@ if TYPE_CHECKING:
     import random
 
     from eqsat.cost.problem import PricedProblem
-    from eqsat.egraph.session import Candidate, Session, Size
+    from eqsat.egraph.session import Session, Size
+    from eqsat.egraph.view import Candidate
 
 
 class StopReason(StrEnum):

@@ -13,7 +13,7 @@ from eqsat.search.interface import Arena, Outcome, Search, SearchBudget, StopRea
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from eqsat.egraph.session import Candidate
+    from eqsat.egraph.view import Candidate
 
 
 @final

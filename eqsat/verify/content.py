@@ -13,8 +13,9 @@ from typing import Final
 
 import numpy as np
 
+from eqsat.verify.indices import num_positions
 from ir.graph import Graph, Node
-from ir.interface import op_type
+from ir.interface import input_names, op_type
 from ir.types import TensorType
 
 
@@ -109,8 +110,8 @@ _COUNT_POSITIONS: Final[Mapping[str, frozenset[int]]] = {
 _LENGTH_POSITIONS: Final[Mapping[str, int]] = {"LSTM": 4, "GRU": 4, "RNN": 4, "ReverseSequence": 1}
 """Where lengths along the time axis stand."""
 
-_AXES: Final = frozenset({"CumSum", "ReduceSum", "Squeeze", "Unsqueeze"})
-"""Operators whose second input is an axis, or several."""
+_MASK_POSITIONS: Final[Mapping[str, int]] = {"Attention": 3, "MultiHeadAttention": 4, "EmbedLayerNormalization": 7}
+"""Where masks stand, if their elements are whole numbers."""
 
 MASKING_SCALE: Final = 1e3
 """A factor of this size or more turns ``1 - mask`` into a penalty."""
@@ -166,7 +167,7 @@ class _Walk:
         self._sizes = sizes
         self._uses: dict[str, list[tuple[Node, int]]] = {}
         for node in graph.nodes:
-            for position, value in enumerate(node.inputs):
+            for position, value in enumerate(input_names(node)):
                 if value:
                     self._uses.setdefault(value, []).append((node, position))
 
@@ -210,30 +211,15 @@ class _Walk:
 
     def _table_size(self, node: Node, kind: str, position: int) -> int | None:
         """How many positions the table has that the elements index; None where they index none."""
-        if kind in _AXES and position == 1:
-            return self._type(node.inputs[0]).rank or 1
+        names = input_names(node)
         if kind == "OneHot" and position == 0:
-            depth = self._number(node.inputs[1])
+            depth = self._number(names[1])
             return MAX_COUNT if depth is None else int(depth)
-        if position != 1 or kind not in {"Gather", "GatherElements", "GatherND", "ScatterElements", "ScatterND"}:
-            return None
-        shape = self._shape(node.inputs[0])
-        if kind in {"GatherND", "ScatterND"}:
-            depth_of_index = self._shape(node.inputs[1])[-1:] or (1,)
-            batch = node.attributes.get("batch_dims", 0)
-            first = batch if isinstance(batch, int) else 0
-            return min(shape[first : first + depth_of_index[0]], default=1)
-        axis = self._axis(node)
-        return shape[axis] if -len(shape) <= axis < len(shape) else 1
-
-    def _axis(self, node: Node) -> int:
-        axis = node.attributes.get("axis", 0)
-        if node.is_opaque and node.source is not None and "axis" in node.source.attributes:
-            axis = node.source.attributes["axis"].as_int()
-        return axis if isinstance(axis, int) else 0
+        return num_positions(kind, position, node, tuple(self._shape(name) for name in names))
 
     def _is_mask(self, node: Node, kind: str, position: int, trail: _Trail) -> bool:
-        other = self._number(node.inputs[1 - position]) if len(node.inputs) == 2 else None
+        names = input_names(node)
+        other = self._number(names[1 - position]) if len(names) == 2 else None
         is_whole = trail.dtype in _WHOLE
         match kind:
             case "And" | "Not" | "Or" | "Xor":
@@ -251,7 +237,7 @@ class _Walk:
             case "Mul":
                 is_mask = trail.is_negated and other is not None and abs(other) >= MASKING_SCALE
             case _:
-                is_mask = False
+                is_mask = is_whole and _MASK_POSITIONS.get(kind) == position
         return is_mask
 
     def _target_shape(self, node: Node) -> Content:
@@ -260,7 +246,7 @@ class _Walk:
         return Content(role=Role.SHAPE, values=values)
 
     def _num_steps(self, node: Node, kind: str) -> int:
-        shape = self._shape(node.inputs[0])
+        shape = self._shape(input_names(node)[0])
         axis = node.attributes.get("time_axis", 0) if kind == "ReverseSequence" else node.attributes.get("layout", 0)
         return shape[axis] if isinstance(axis, int) and axis < len(shape) else 1
 
@@ -271,9 +257,10 @@ class _Walk:
         passes = kind in _PASS_ALL or (kind in _PASS_FIRST and position == 0) or (kind == "Where" and position > 0)
         if passes:
             return [replace(trail, name=output) for output in outputs]
-        if len(node.inputs) != 2 or kind not in {"Add", "Sub", "Mul"}:
+        names = input_names(node)
+        if len(names) != 2 or kind not in {"Add", "Sub", "Mul"}:
             return []
-        other = self._extremes(node.inputs[1 - position])
+        other = self._extremes(names[1 - position])
         if other is None:
             return [replace(trail, name=outputs[0], is_sum=True)] if kind == "Add" else []
         moved = _moved(trail, kind, position, other)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import onnx
@@ -22,7 +23,7 @@ Dims = Sequence[int | str | None] | None
 Value = tuple[str, int, Dims]
 
 
-def node(op_type: str, inputs: str, outputs: str, domain: str = "", **attributes: object) -> onnx.NodeProto:
+def node(op_type: str, inputs: str, outputs: str, domain: str = "", **attributes: Any) -> onnx.NodeProto:
     return onnx.helper.make_node(op_type, inputs.split(), outputs.split(), domain=domain, **attributes)
 
 
@@ -66,6 +67,6 @@ class InProcessRunner:
         try:
             session = onnxruntime.InferenceSession(model, options, providers=list(settings.providers))
             results = session.run(None, dict(feeds))
-        except Exception as error:  # noqa: BLE001  # ONNX Runtime's own exceptions have no common base
+        except Exception as error:  # ONNX Runtime's own exceptions have no common base
             raise SessionFailedError(str(error).splitlines()[0]) from error
         return {value.name: result for value, result in zip(session.get_outputs(), results, strict=True)}

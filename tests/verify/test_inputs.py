@@ -77,6 +77,16 @@ def test_an_index_into_a_dynamic_dimension_is_bounded_by_its_size(tmp_path: Path
     assert set(feeds["x"].ravel()) == set(range(6))
 
 
+def test_labels_name_one_of_the_classes(tmp_path: Path) -> None:
+    path = save(
+        tmp_path / "m.onnx",
+        [node("SoftmaxCrossEntropyLoss", "scores x", "y")],
+        [("scores", FLOAT, (300, 4)), ("x", INT64, (300,))],
+        [("y", FLOAT, ())],
+    )
+    assert set(feeds_of(read(path))["x"]) == {0, 1, 2, 3}
+
+
 @pytest.mark.parametrize(
     "nodes",
     [
@@ -86,9 +96,7 @@ def test_an_index_into_a_dynamic_dimension_is_bounded_by_its_size(tmp_path: Path
     ],
 )
 @pytest.mark.parametrize("length", [1, 2, 3, 50])
-def test_masks_show_and_hide_something_in_every_row(
-    tmp_path: Path, nodes: list[onnx.NodeProto], length: int
-) -> None:
+def test_masks_show_and_hide_something_in_every_row(tmp_path: Path, nodes: list[onnx.NodeProto], length: int) -> None:
     constants = {
         "one": np.float32(1).reshape(()),
         "zero": np.float32(0).reshape(()),
