@@ -102,7 +102,7 @@ class TypeInference:
                 constants,
                 opset_imports=self._opset_imports,
             )
-        except (onnx.shape_inference.InferenceError, RuntimeError, ValueError) as error:
+        except (onnx.shape_inference.InferenceError, onnx.checker.ValidationError, RuntimeError, ValueError) as error:
             raise TypeInferenceError(f"{operator.onnx_name}: {error}") from error
         try:
             return tuple(self._tensor_type(inferred[name], operator.onnx_name) for name in outputs)

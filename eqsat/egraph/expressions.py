@@ -71,9 +71,9 @@ class ValueReader:
         self._signatures = signatures
         self._records: dict[tuple[str, Value], AttributeValue] = {}
         self._cache: dict[tuple[str, Value], AttributeValue] = {}
-        self._constructors = {
-            name: signature for name, signature in signatures.names.items() if self._is_record(signature.output)
-        }
+        shapes = [name for name, signature in signatures.names.items() if signature.output == DIMS]
+        records = [name for name, signature in signatures.names.items() if signature.output.endswith("Attrs")]
+        self._constructors = {name: signatures.names[name] for name in (*shapes, *records)}
 
     def copy(self) -> ValueReader:
         """Return a reader that knows the same values: egglog reuses numbers after a pop."""

@@ -111,7 +111,7 @@ class Session:
         operators = [name for name in OPERATORS if name in used or name in _operators_of(rules)]
         schema: list[Command] = []
         place = Location("schema", 1, 1)
-        for text in (schema_text(), "(ruleset facts)", "(ruleset simp)"):
+        for text in (schema_text(operators), "(ruleset facts)", "(ruleset simp)"):
             schema.extend(parse(self._egraph, text, place))
         lines = [*fact_rules_text(operators).splitlines(), *_near_rules(rules.literals)]
         for line in lines:

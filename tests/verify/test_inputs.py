@@ -75,6 +75,21 @@ def test_an_index_into_a_dynamic_dimension_is_bounded_by_its_size(tmp_path: Path
     specs = input_specs(graph, {"d": (2, 6)})
     feeds = random_feeds(graph, specs, np.random.default_rng(0), default_sizes(graph, {"d": (2, 6)}))
     assert set(feeds["x"].ravel()) == set(range(6))
+    larger = {**default_sizes(graph, {"d": (2, 6)}), graph.symbols.intern("n_items"): 9}
+    feeds = random_feeds(graph, specs, np.random.default_rng(0), larger)
+    assert set(feeds["x"].ravel()) == set(range(9))
+
+
+def test_two_positions_that_are_added_share_the_table(tmp_path: Path) -> None:
+    path = save(
+        tmp_path / "m.onnx",
+        [node("Add", "x past", "i"), node("Gather", "table i", "y")],
+        [("x", INT64, (300,)), ("past", INT64, (300,))],
+        [("y", FLOAT, None)],
+        {"table": weights(9, 2)},
+    )
+    feeds = feeds_of(read(path))
+    assert set(feeds["x"]) == set(feeds["past"]) == set(range(5))
 
 
 def test_labels_name_one_of_the_classes(tmp_path: Path) -> None:

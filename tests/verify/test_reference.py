@@ -52,7 +52,8 @@ def test_casts_constants_and_subgraphs_are_widened_too(tmp_path: Path) -> None:
 
 def test_functions_of_the_model_are_evaluated(tmp_path: Path) -> None:
     opsets = [onnx.helper.make_opsetid("", 18), onnx.helper.make_opsetid("own", 1)]
-    double = onnx.helper.make_function("own", "Double", ["a"], ["b"], [node("Add", "a a", "b")], opsets[:1])
+    body = [node("Constant", "", "c", value_float=0.1), node("Add", "a a", "d"), node("Add", "d c", "b")]
+    double = onnx.helper.make_function("own", "Double", ["a"], ["b"], body, opsets[:1])
     graph = onnx.helper.make_graph(
         [node("Double", "x", "y", domain="own")],
         "tiny",
@@ -63,7 +64,7 @@ def test_functions_of_the_model_are_evaluated(tmp_path: Path) -> None:
     onnx.save_model(onnx.helper.make_model(graph, functions=[double], opset_imports=opsets, ir_version=9), path)
     found = evaluate_float64(path, {"x": np.array([1.5, 2.5], dtype=np.float32)})
     assert found is not None
-    assert found["y"].tolist() == [3.0, 5.0]
+    assert found["y"].tolist() == [3.0 + np.float64(np.float32(0.1)), 5.0 + np.float64(np.float32(0.1))]
 
 
 def test_booleans_and_integers_keep_their_types(tmp_path: Path) -> None:

@@ -335,6 +335,37 @@ def test_without_a_truth_the_original_itself_is_the_measure(
     assert found.is_equal is (verdict is Verdict.UNSTABLE)
 
 
+class Shaky:
+    """Moves by a thousandth whenever the inputs are not the first ones seen."""
+
+    def __init__(self) -> None:
+        self.first: bytes = b""
+
+    def outputs(self, model: Path, feeds: Mapping[str, np.ndarray], settings: SessionSettings) -> dict[str, np.ndarray]:
+        self.first = self.first or feeds["x"].tobytes()
+        is_moved = model.name == "b.onnx" or feeds["x"].tobytes() != self.first
+        return {"y": np.tanh(feeds["x"]) + np.float32(1e-3 * is_moved)}
+
+
+@pytest.mark.parametrize(("domain", "verdict"), [("own", Verdict.UNSTABLE), ("", Verdict.MISMATCH)])
+def test_a_truth_overrules_the_instability_of_the_original(tmp_path: Path, domain: str, verdict: Verdict) -> None:
+    tanh = [node("Tanh", "x", "y", domain=domain)]
+    one = save(tmp_path / "a.onnx", tanh, [("x", FLOAT, (8,))], [("y", FLOAT, (8,))])
+    two = save(tmp_path / "b.onnx", tanh, [("x", FLOAT, (8,))], [("y", FLOAT, (8,))])
+    found = verify(
+        one,
+        two,
+        read(one),
+        Shaky(),
+        settings=SessionSettings(),
+        num_checks=1,
+        seed=0,
+        float_class=FloatClass.REASSOCIATES,
+        input_shapes={},
+    )
+    assert found.per_output[0].verdict is verdict
+
+
 def test_the_candidate_can_have_settings_of_its_own(tmp_path: Path) -> None:
     path = save(tmp_path / "a.onnx", [node("Relu", "x", "y")], [("x", FLOAT, (2,))], [("y", FLOAT, (2,))])
     runner = InProcessRunner()
