@@ -31,7 +31,15 @@ OPSETS = (18, 20, 23)
 DEFAULT_CACHE = Path(__file__).resolve().parent.parent / ".cache" / "models"
 SEED = 0
 LIBRARIES = ("numpy", "onnx", "onnxscript", "torch", "transformers")
-SHARED_SOURCES = ("exporter.py", "inputs.py", "light.py", "architectures/build.py", "architectures/layers.py", "architectures/weights.py")
+SHARED_SOURCES = (
+    "exporter.py",
+    "gain.py",
+    "inputs.py",
+    "light.py",
+    "architectures/build.py",
+    "architectures/layers.py",
+    "architectures/weights.py",
+)
 LAYERS_SUFFIX = re.compile(r"(?P<base>.+)-(?P<num_layers>[1-9]\d*)l")
 EXAMPLE_BATCH = 2
 """Batch of the example behind a dynamic export: the exporter takes a dimension of 1 for a constant."""

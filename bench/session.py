@@ -105,7 +105,9 @@ def main() -> None:
         f"median step {result['step_ms_median']:.1f} ms, load {result['load_ms']:.0f} ms"
     )
     if arguments.json:
-        commit = subprocess.run(["git", "rev-parse", "HEAD"], capture_output=True, text=True, check=False).stdout.strip()
+        commit = subprocess.run(
+            ["git", "rev-parse", "HEAD"], capture_output=True, text=True, check=False
+        ).stdout.strip()
         result |= {"machine": platform.processor() or platform.machine(), "egglog": version("egglog"), "commit": commit}
         arguments.json.parent.mkdir(parents=True, exist_ok=True)
         arguments.json.write_text(json.dumps(result, indent=2) + "\n", encoding="utf-8")

@@ -53,9 +53,9 @@ def all_contenders(rows: Sequence[ModelRow], peers: Sequence[str]) -> Table:
     """Return the bare speed-up of every contender over the original; = is the same graph, - did not take part."""
     names = [OURS, OURS_TUNED, *peers]
     table = Table(title="every contender", title_justify="left")
-    table.add_column("model")
+    table.add_column("model", overflow="fold")
     for name in names:
-        table.add_column(name, justify="right")
+        table.add_column(name.replace("-", "\n"), justify="right")
     for row in rows:
         table.add_row(row.name, *(short_cell(row.contender(name)) for name in names))
     return table

@@ -8,8 +8,10 @@ from typing import TYPE_CHECKING, Final
 import numpy as np
 import onnx_ir
 
+from ir.external_data import renamed
 from ir.graph import Constant
-from ir.operators import MICROSOFT
+from ir.onnx_form import symbol_sources
+from ir.subgraphs import value_names
 from ir.writer import RawNode, Surroundings, Written, write_node
 
 if TYPE_CHECKING:
@@ -46,17 +48,6 @@ def assemble(
     return _Assembler(graph, constants, types).run(nodes, outputs, inputs)
 
 
-def symbol_sources(graph: Graph) -> dict[int, tuple[str, int]]:
-    """Return for each symbol an input of the model, and the axis, that has it."""
-    sources: dict[int, tuple[str, int]] = {}
-    for name in graph.inputs:
-        type_ = graph.types.get(name)
-        for axis, dim in enumerate(type_.shape if type_ is not None else ()):
-            if dim < 0:
-                sources.setdefault(dim, (name, axis))
-    return sources
-
-
 class _Assembler:
     def __init__(
         self,
@@ -71,11 +62,13 @@ class _Assembler:
         self.initializers: dict[str, onnx_ir.Value] = {}
         self.nodes: list[onnx_ir.Node] = []
         self.domains: set[str] = set()
+        self.taken = set(value_names(graph.model.graph)).union(types, constants)
+        self.described = {value.name: value for node in graph.model.graph for value in node.outputs if value.name}
         self.around = Surroundings(
             opset=graph.opset,
             type_of=types.get,
             constant=self._elements,
-            symbol_sources=symbol_sources(graph),
+            symbol_sources=symbol_sources(graph.inputs, graph.types),
         )
 
     def run(self, nodes: Sequence[Node], outputs: Sequence[str] | None, inputs: Sequence[str] | None) -> onnx_ir.Model:
@@ -83,6 +76,8 @@ class _Assembler:
         original = {value.name: value for value in model.graph.inputs}
         names = self.graph.inputs if inputs is None else inputs
         graph_inputs = [self._input(name, original.get(name)) for name in names]
+        for node in nodes:
+            self.taken.update(node.outputs)
         for node in nodes:
             if node.source is not None and node.is_opaque:
                 self._opaque(node, node.source)
@@ -94,7 +89,8 @@ class _Assembler:
             graph_inputs.extend(value for value in self.initializers.values() if value not in graph_inputs)
         opsets = dict(model.opset_imports)
         for domain in sorted(self.domains):
-            opsets.setdefault(domain, 1)
+            if domain or "ai.onnx" not in opsets:
+                opsets.setdefault(domain, 1)
         new = onnx_ir.Graph(
             graph_inputs,
             graph_outputs,
@@ -141,6 +137,9 @@ class _Assembler:
     def _new_value(self, name: str) -> onnx_ir.Value:
         type_ = self.types.get(name)
         value = onnx_ir.Value(name=name)
+        known = self.described.get(name)
+        if known is not None:
+            _describe_like(value, known)
         if type_ is not None:
             value.type = onnx_ir.TensorType(onnx_ir.DataType(type_.dtype))
             value.shape = _shape(type_, self.graph.symbols)
@@ -158,7 +157,7 @@ class _Assembler:
         value = onnx_ir.Value(
             name=name,
             type=onnx_ir.TensorType(tensor.dtype),
-            shape=onnx_ir.Shape(tensor.shape),
+            shape=onnx_ir.Shape(tensor.shape.numpy()),
             const_value=_named(tensor, name),
         )
         self.values[name] = value
@@ -183,17 +182,34 @@ class _Assembler:
         )
 
     def _written(self, node: Node, written: Written) -> None:
+        names = self._new_names(node, written)
         for name, array in written.constants.items():
-            self._initializer(name, onnx_ir.tensor(array, name=name))
+            self._initializer(names[name], onnx_ir.tensor(array, name=names[name]))
         *helpers, last = written.nodes
         for raw in helpers:
-            self._raw(raw, None)
+            self._raw(raw, names, None)
         source = node.source if node.source is not None and node.source.op_type == last.op_type else None
-        self._raw(last, source)
+        self._raw(last, names, source)
 
-    def _raw(self, raw: RawNode, source: onnx_ir.Node | None) -> None:
+    def _new_names(self, node: Node, written: Written) -> dict[str, str]:
+        """For every name that the writer made up one that nothing else has."""
+        made_up = [*written.constants, *(name for raw in written.nodes for name in raw.outputs)]
+        names: dict[str, str] = {}
+        for stem in made_up:
+            if stem and stem not in node.outputs:
+                name, number = stem, 0
+                while name in self.taken:
+                    number += 1
+                    name = f"{stem}_{number}"
+                self.taken.add(name)
+                names[stem] = name
+        return names
+
+    def _raw(self, raw: RawNode, names: Mapping[str, str], source: onnx_ir.Node | None) -> None:
         attributes = [_attribute(name, value) for name, value in raw.attributes.items()]
-        self._add(raw.op_type, raw.domain, raw.inputs, raw.outputs, attributes, source)
+        inputs = [names.get(name, name) for name in raw.inputs]
+        outputs = [names.get(name, name) for name in raw.outputs]
+        self._add(raw.op_type, raw.domain, inputs, outputs, attributes, source)
 
     def _add(
         self,
@@ -204,8 +220,7 @@ class _Assembler:
         attributes: Sequence[onnx_ir.Attr],
         source: onnx_ir.Node | None,
     ) -> None:
-        if domain == MICROSOFT:
-            self.domains.add(domain)
+        self.domains.add(domain)
         made = [self._new_value(name) for name in outputs]
         name = source.name if source is not None else f"{op_type}/{next(name for name in outputs if name)}"
         node = onnx_ir.Node(
@@ -242,9 +257,7 @@ def _shape(type_: TensorType, symbols: Symbols) -> onnx_ir.Shape:
 
 def _named(tensor: onnx_ir.TensorProtocol, name: str) -> onnx_ir.TensorProtocol:
     """The tensor under another name, its elements not copied."""
-    if tensor.name == name:
-        return tensor
-    return onnx_ir.LazyTensor(lambda: tensor, dtype=tensor.dtype, shape=onnx_ir.Shape(tensor.shape), name=name)
+    return tensor if tensor.name == name else renamed(tensor, name)
 
 
 def _copied(attribute: onnx_ir.Attr) -> onnx_ir.Attr:

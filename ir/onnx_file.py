@@ -2,115 +2,101 @@
 
 from __future__ import annotations
 
-import os
+import filecmp
 import shutil
-import tempfile
 from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
-import google.protobuf.message
 import onnx
-import onnx.defs
-import onnx.shape_inference
 import onnx_ir
-import onnx_ir.traversal
+from google.protobuf.message import DecodeError
 
+from ir.atomic_file import replacing
+from ir.checks import check_model
 from ir.errors import InvalidModelError
+from ir.external_data import attach, external_files, tensors, with_inner_data, with_outer_data
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator
+    from collections.abc import Iterable
+
+__all__ = [
+    "MAX_PROTO_BYTES",
+    "copy_model",
+    "external_files",
+    "load_model",
+    "model_to_path",
+    "move_model",
+    "operator_counts",
+    "path_to_model",
+    "read_metadata",
+    "weights_bytes",
+    "write_model",
+]
 
 MAX_PROTO_BYTES: Final = 2**31 - 2**24
 """Above this the tensors go to a file beside the model: protobuf ends at 2 GiB."""
+
+_PROTOBUF: Final = "protobuf"
 
 
 def load_model(path: Path) -> onnx_ir.Model:
     """Read a model; its external tensors stay on disk until they are asked for.
 
+    Nodes that stand before what they use are put in order.
+
     Raises:
-        InvalidModelError: The file is missing, empty, no ONNX model, of a version that is too new, or names
-            external data outside its own folder.
+        InvalidModelError: The file is missing, empty, no ONNX model, of a version that is too new, holds what this
+            package would lose, or names external data outside its own folder.
     """
+    proto = _load_proto(path)
+    model = _parsed(proto, str(path))
+    attach(model, path)
+    return model
+
+
+def _load_proto(path: Path) -> onnx.ModelProto:
     if not path.exists():
         raise InvalidModelError(f"{path}: no such file")
     if path.is_dir():
         raise InvalidModelError(f"{path}: is a folder, not an ONNX file")
-    if path.stat().st_size == 0:
-        raise InvalidModelError(f"{path}: the file is empty")
     try:
-        proto = onnx.load_model(path, load_external_data=False)
-    except (google.protobuf.message.DecodeError, UnicodeDecodeError, onnx.checker.ValidationError) as error:
+        if path.stat().st_size == 0:
+            raise InvalidModelError(f"{path}: the file is empty")
+        proto = onnx.load_model(path, format=_PROTOBUF, load_external_data=False)
+    except (DecodeError, UnicodeDecodeError) as error:
         raise InvalidModelError(f"{path}: not an ONNX model, or a truncated one") from error
     except OSError as error:
         raise InvalidModelError(f"{path}: cannot be read ({error.strerror})") from error
-    _check_header(path, proto)
+    check_model(path, proto)
+    return proto
+
+
+def _parsed(proto: onnx.ModelProto, what: str) -> onnx_ir.Model:
     try:
         model = onnx_ir.from_proto(proto)
+        if not _is_sorted(proto.graph):
+            model.graph.sort()
     except (ValueError, TypeError, KeyError, RuntimeError) as error:
-        raise InvalidModelError(f"{path}: not a valid ONNX model ({_first_line(error)})") from error
-    _attach_external_data(model, path)
+        raise InvalidModelError(f"{what}: not a valid ONNX model ({_cause(error)})") from error
     return model
 
 
-def _first_line(error: BaseException) -> str:
+def _is_sorted(graph: onnx.GraphProto) -> bool:
+    """Whether every node stands after what it uses itself; what its subgraphs use counts when it is read."""
+    later = {name for node in graph.node for name in node.output if name}
+    for node in graph.node:
+        if not later.isdisjoint(node.input):
+            return False
+        later.difference_update(node.output)
+    return True
+
+
+def _cause(error: BaseException) -> str:
+    """The first line of what lies at the bottom of an error."""
+    while error.__cause__ is not None:
+        error = error.__cause__
     lines = str(error).strip().splitlines()
     return lines[0][:200] if lines else type(error).__name__
-
-
-def _check_header(path: Path, proto: onnx.ModelProto) -> None:
-    if not proto.ir_version or not proto.HasField("graph"):
-        raise InvalidModelError(f"{path}: not an ONNX model")
-    if not proto.opset_import:
-        raise InvalidModelError(f"{path}: the model imports no operator set")
-    for entry in proto.opset_import:
-        newest = onnx.defs.onnx_opset_version()
-        if entry.domain in {"", "ai.onnx"} and not 1 <= entry.version <= newest:
-            raise InvalidModelError(f"{path}: opset {entry.version} is not known (1 to {newest} are)")
-    if not proto.graph.output:
-        raise InvalidModelError(f"{path}: the graph has no output")
-
-
-def _tensors(model: onnx_ir.Model) -> Iterator[onnx_ir.TensorProtocol]:
-    for graph in model.graphs():
-        for value in graph.initializers.values():
-            if value.const_value is not None:
-                yield value.const_value
-        for node in graph:
-            for attribute in node.attributes.values():
-                if attribute.type == onnx_ir.AttributeType.TENSOR and not attribute.is_ref():
-                    yield attribute.as_tensor()
-
-
-def external_files(model: onnx_ir.Model) -> tuple[Path, ...]:
-    """Return the files that hold the model's external tensors, each once."""
-    found = {Path(tensor.path): None for tensor in _tensors(model) if isinstance(tensor, onnx_ir.ExternalTensor)}
-    return tuple(found)
-
-
-def _attach_external_data(model: onnx_ir.Model, path: Path) -> None:
-    """Point external tensors at the model's folder, and refuse those that lead out of it."""
-    folder = path.parent.resolve()
-    for tensor in _tensors(model):
-        if not isinstance(tensor, onnx_ir.ExternalTensor):
-            continue
-        location = Path(tensor.location)
-        target = folder / location
-        is_inside = not location.is_absolute() and ".." not in location.parts
-        if not is_inside or not _is_plain_file_below(target, folder):
-            raise InvalidModelError(
-                f"{path}: external data {str(tensor.location)!r} of {tensor.name!r} is missing or leaves the "
-                "model's folder (absolute paths, '..' and links are refused)",
-            )
-        tensor.base_dir = str(folder)
-        size = target.stat().st_size
-        if (tensor.offset or 0) + (tensor.length if tensor.length is not None else tensor.nbytes) > size:
-            raise InvalidModelError(f"{path}: external data {str(tensor.location)!r} is shorter than {tensor.name!r}")
-
-
-def _is_plain_file_below(target: Path, folder: Path) -> bool:
-    if target.is_symlink() or not target.is_file() or target.stat().st_nlink > 1:
-        return False
-    return target.resolve().is_relative_to(folder)
 
 
 def read_metadata(path: str | Path) -> dict[str, str]:
@@ -119,77 +105,46 @@ def read_metadata(path: str | Path) -> dict[str, str]:
     Raises:
         InvalidModelError: As :func:`load_model`.
     """
-    return dict(load_model(Path(path)).metadata_props)
-
-
-def infer_types(model: onnx_ir.Model) -> onnx_ir.Model:
-    """Return a model without weights whose values carry the types that ONNX's inference finds.
-
-    Inference that fails leaves the types the file states.
-    """
-    proto = onnx_ir.to_proto(_without_weights(model))
-    try:
-        inferred = onnx.shape_inference.infer_shapes(proto, data_prop=True)
-    except (RuntimeError, ValueError, onnx.shape_inference.InferenceError):
-        return onnx_ir.from_proto(proto)
-    return onnx_ir.from_proto(inferred)
-
-
-_SMALL_BYTES: Final = 4096
-
-
-def _without_weights(model: onnx_ir.Model) -> onnx_ir.Model:
-    """A copy in which big initializers are inputs: inference needs their types only."""
-    copy = model.clone()
-    graph = copy.graph
-    for name, value in list(graph.initializers.items()):
-        if value.const_value is None or value.const_value.nbytes <= _SMALL_BYTES:
-            continue
-        value.shape = onnx_ir.Shape(value.const_value.shape)
-        value.type = onnx_ir.TensorType(value.const_value.dtype)
-        value.const_value = None
-        del graph.initializers[name]
-        if value not in graph.inputs:
-            graph.inputs.append(value)
-    return copy
+    return {entry.key: entry.value for entry in _load_proto(Path(path)).metadata_props}
 
 
 def weights_bytes(model: onnx_ir.Model) -> int:
     """Return the bytes of all tensors of a model."""
-    return sum(tensor.nbytes for tensor in _tensors(model))
+    return sum(tensor.nbytes for tensor in tensors(model))
 
 
-def write_model(model: onnx_ir.Model, path: Path) -> None:
-    """Write a model atomically; over 2 GiB its tensors go to ``<name>.data`` beside it, written first.
+def write_model(model: onnx_ir.Model, path: Path, *, is_durable: bool = True) -> None:
+    """Write a model atomically into one file; over 2 GiB its tensors go to ``<name>.data`` beside it, written first.
+
+    Args:
+        model: The model; where its external tensors lie now does not matter, the files are only read.
+        path: The file to write.
+        is_durable: Wait until everything is on the disk; scratch files need not.
 
     Raises:
         OSError: The folder cannot be written.
     """
-    folder = path.parent
-    handle, temporary = tempfile.mkstemp(prefix=f".{path.name}.", suffix=".tmp", dir=folder)
-    os.close(handle)
-    try:
-        if weights_bytes(model) > MAX_PROTO_BYTES:
-            onnx_ir.save(model, temporary, format="protobuf", external_data=f"{path.name}.data")
-        else:
-            onnx_ir.save(model, temporary, format="protobuf")
-        _flush(Path(temporary))
-        Path(temporary).chmod(0o644)
-        Path(temporary).replace(path)
-    except BaseException:
-        Path(temporary).unlink(missing_ok=True)
-        raise
-
-
-def _flush(path: Path) -> None:
-    with path.open("rb+") as file:
-        os.fsync(file.fileno())
+    if weights_bytes(model) > MAX_PROTO_BYTES:
+        model = with_outer_data(model, path.with_name(f"{path.name}.data"), is_durable=is_durable)
+    else:
+        model = with_inner_data(model)
+    with replacing(path, is_durable=is_durable) as temporary:
+        onnx_ir.save(model, temporary, format=_PROTOBUF)
 
 
 def model_to_path(model: onnx.ModelProto, folder: Path, name: str = "model.onnx") -> Path:
-    """Write a model that is held in memory to ``folder`` and return its path."""
+    """Write a model that is held in memory to ``folder`` and return its path.
+
+    Raises:
+        InvalidModelError: The model is over 2 GiB and no valid ONNX model.
+        OSError: The folder cannot be written.
+    """
     path = folder / name
-    write_model(onnx_ir.from_proto(model), path)
+    if model.ByteSize() > MAX_PROTO_BYTES:
+        write_model(_parsed(model, name), path, is_durable=False)
+    else:
+        with replacing(path, is_durable=False) as temporary:
+            temporary.write_bytes(model.SerializeToString())
     return path
 
 
@@ -199,23 +154,29 @@ def path_to_model(path: Path) -> onnx.ModelProto:
     Raises:
         InvalidModelError: As :func:`load_model`.
     """
-    load_model(path)
-    return onnx.load_model(path)
+    return onnx_ir.to_proto(with_inner_data(load_model(path)))
 
 
 def copy_model(source: Path, target: Path) -> None:
     """Copy a model byte for byte, its external data files first.
 
+    Where another file has the name of an external data file already, the model is written anew instead, with its
+    tensors inside or under its own name, and that file stays as it is.
+
     Raises:
         InvalidModelError: As :func:`load_model`.
         OSError: The target cannot be written.
     """
+    model = load_model(source)
     folder = source.parent.resolve()
-    for data in external_files(load_model(source)):
-        destination = target.parent.resolve() / data.resolve().relative_to(folder)
-        if destination != data.resolve():
-            destination.parent.mkdir(parents=True, exist_ok=True)
-            _copy_file(data, destination)
+    copies = [(data, target.parent.resolve() / data.resolve().relative_to(folder)) for data in external_files(model)]
+    if any(copy.exists() and not filecmp.cmp(data, copy, shallow=False) for data, copy in copies):
+        write_model(model, target)
+        return
+    for data, copy in copies:
+        if not copy.exists():
+            copy.parent.mkdir(parents=True, exist_ok=True)
+            _copy_file(data, copy)
     _copy_file(source, target)
 
 
@@ -234,16 +195,8 @@ def move_model(source: Path, target: Path) -> None:
 
 
 def _copy_file(source: Path, target: Path) -> None:
-    handle, temporary = tempfile.mkstemp(prefix=f".{target.name}.", suffix=".tmp", dir=target.parent)
-    os.close(handle)
-    try:
+    with replacing(target) as temporary:
         shutil.copyfile(source, temporary)
-        _flush(Path(temporary))
-        Path(temporary).chmod(0o644)
-        Path(temporary).replace(target)
-    except BaseException:
-        Path(temporary).unlink(missing_ok=True)
-        raise
 
 
 def operator_counts(nodes: Iterable[onnx_ir.Node]) -> dict[str, int]:

@@ -3,7 +3,7 @@
 A row gives an operator's *normal form*, which does not change with the opset: index-like inputs that must be
 constant (shapes, axes, pads) are attributes of the row, whether the opset at hand has them as attributes or as
 inputs; axes have one sign; defaults are filled in. ``ir.normalise`` goes from ONNX to the normal form and
-``ir.denormalise`` back. What is not in the table is opaque: it passes through a run as it is.
+``ir.writer`` back. What is not in the table is opaque: it passes through a run as it is.
 
 The attribute column reads ``name:kind=default``. A kind is one of :class:`Kind`'s values; an attribute without a
 default is always written out by the normaliser.
@@ -16,6 +16,8 @@ from dataclasses import dataclass
 from enum import StrEnum
 from types import MappingProxyType
 from typing import TYPE_CHECKING
+
+import numpy as np
 
 if TYPE_CHECKING:
     from ir.graph import AttributeValue
@@ -97,6 +99,14 @@ class Operator:
         return self.num_outputs != 1
 
 
+def shortest(value: float) -> float:
+    """Return the number of fewest digits that is ``value`` as a float32.
+
+    Attributes are float32 in a model, and 1e-05 in a rule: this is the one way of writing both.
+    """
+    return float(str(np.float32(value)))
+
+
 def _attribute(text: str) -> Attribute:
     name, _, rest = text.partition(":")
     kind_text, has_default, default_text = rest.partition("=")
@@ -105,7 +115,7 @@ def _attribute(text: str) -> Attribute:
     if has_default:
         match kind:
             case Kind.FLOAT:
-                default = float(default_text)
+                default = shortest(float(default_text))
             case Kind.STRING:
                 default = default_text
             case Kind.INTS | Kind.AXES | Kind.LASTS | Kind.DIMS:
@@ -115,7 +125,7 @@ def _attribute(text: str) -> Attribute:
     return Attribute(name=name, kind=kind, default=default)
 
 
-def _rows(  # one call a family of operators that look alike
+def _rows(  # noqa: PLR0913  # one call a family of operators that look alike
     names: str,
     num_inputs: int,
     attributes: str = "",
@@ -167,12 +177,12 @@ _STANDARD: list[list[Operator]] = [
     _rows("Cast", 1, "to:int", since=6, ignored={"saturate": 1, "round_mode": "up"}),
     _rows("CastLike", 2, ignored={"saturate": 1, "round_mode": "up"}),
     _rows("Clip", 3, required=1, ignored=_CONSUMED),
-    _rows("Dropout", 3, required=1, ignored={"seed": None, "is_test": 1, "ratio": None}),
-    # elementwise, several inputs
-    _rows("Add Mul", 2, commutative=True, ignored=_CONSUMED),
-    _rows("Sub Div", 2, ignored=_CONSUMED),
-    _rows("And Or Xor Equal BitwiseAnd BitwiseOr BitwiseXor", 2, commutative=True),
-    _rows("Pow Greater GreaterOrEqual Less LessOrEqual PRelu", 2),
+    _rows("Dropout", 3, required=1, since=7, ignored={"seed": None, "ratio": None}),
+    # elementwise, several inputs; before opset 7 they did not broadcast as they do now
+    _rows("Add Mul", 2, commutative=True, since=7),
+    _rows("Sub Div", 2, since=7),
+    _rows("And Or Xor Equal BitwiseAnd BitwiseOr BitwiseXor", 2, commutative=True, since=7),
+    _rows("Pow Greater GreaterOrEqual Less LessOrEqual PRelu", 2, since=7),
     _rows("Mod", 2, "fmod:int=0"),
     _rows("BitShift", 2, "direction:string"),
     _rows("Where", 3),
@@ -187,7 +197,7 @@ _STANDARD: list[list[Operator]] = [
     _rows("ConvTranspose", 3, f"{_SPATIAL} output_padding:ints group:int=1", required=2),
     _rows("MaxPool", 1, f"kernel_shape:ints {_SPATIAL} ceil_mode:int=0", ignored={"storage_order": 0}),
     _rows("AveragePool", 1, f"kernel_shape:ints {_SPATIAL} ceil_mode:int=0 count_include_pad:int=0"),
-    _rows("LpPool", 1, f"kernel_shape:ints {_SPATIAL} ceil_mode:int=0 p:int=2"),
+    _rows("LpPool", 1, f"kernel_shape:ints {_SPATIAL} ceil_mode:int=0 p:int=2", since=2),
     _rows("GlobalAveragePool GlobalMaxPool", 1),
     _rows("GlobalLpPool", 1, "p:int=2"),
     _rows("LRN", 1, "size:int alpha:float=0.0001 beta:float=0.75 bias:float=1.0"),
@@ -198,7 +208,8 @@ _STANDARD: list[list[Operator]] = [
         "BatchNormalization",
         5,
         "epsilon:float=1e-05",
-        ignored={"momentum": None, "training_mode": 0, "is_test": 1, "spatial": 1, **_CONSUMED},
+        since=7,
+        ignored={"momentum": None, "training_mode": 0, "spatial": 1},
     ),
     _rows("InstanceNormalization", 3, "epsilon:float=1e-05", ignored=_CONSUMED),
     _rows("LayerNormalization", 3, "axis:last=-1 epsilon:float=1e-05 stash_type:int=1", required=2),
@@ -224,7 +235,7 @@ _STANDARD: list[list[Operator]] = [
     _rows("Concat", VARIADIC, "axis:axis", since=4),
     _rows("Split", 1, "axis:axis=0 split:ints", outputs=0),
     _rows("Slice", 1, "starts:ints ends:ints axes:axes steps:ints"),
-    _rows("Pad", 2, "mode:string=constant pads:ints", required=1),
+    _rows("Pad", 2, "mode:string=constant pads:ints", required=1, since=2),
     _rows("Tile", 1, "repeats:ints", since=6),
     _rows("Trilu", 1, "k:int=0 upper:int=1"),
     _rows("Shape", 1, "start:int=0 end:int=9223372036854775807"),

@@ -6,10 +6,15 @@ from typing import TYPE_CHECKING, Final
 
 import onnx_ir
 
+from ir.checks import DEFAULT_DOMAINS
 from ir.graph import Constant, Graph
-from ir.normalise import Context, normalise
-from ir.onnx_file import infer_types, load_model
+from ir.model_types import infer_types
+from ir.normalise import Context, normalise, opaque
+from ir.onnx_file import load_model
+from ir.onnx_form import Surroundings, symbol_sources
+from ir.subgraphs import value_names
 from ir.types import Symbols, TensorType
+from ir.writer import is_writable
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -48,8 +53,21 @@ def graph_of(model: onnx_ir.Model) -> Graph:
         if value.const_value is not None and name not in overridable:
             _add_constant(name, value.const_value, constants, types)
     inputs = tuple(value.name or "" for value in graph.inputs if value.name not in constants)
-    backed = frozenset(dim for name in inputs if name in types for dim in types[name].shape if dim < 0)
-    context = Context(types=types, constants=constants, opsets=opsets, backed_symbols=backed)
+    sources = symbol_sources(inputs, types)
+    context = Context(
+        types=types,
+        constants=constants,
+        opsets=opsets,
+        backed_symbols=frozenset(sources),
+        names=set(value_names(graph)),
+        functions=frozenset((domain, name) for domain, name, _ in model.functions),
+    )
+    around = Surroundings(
+        opset=opsets.get("", 1),
+        type_of=types.get,
+        constant=lambda name: constants[name].numpy() if name in constants else None,
+        symbol_sources=sources,
+    )
     nodes = []
     for node in graph:
         tensor = _constant_node(node)
@@ -57,7 +75,8 @@ def graph_of(model: onnx_ir.Model) -> Graph:
         if tensor is not None and output:
             _add_constant(output, tensor, constants, types)
         else:
-            nodes.append(normalise(node, context))
+            normal = normalise(node, context)
+            nodes.append(normal if normal.is_opaque or is_writable(normal, around) else opaque(node))
     return Graph(
         inputs=inputs,
         outputs=tuple(value.name or "" for value in graph.outputs),
@@ -77,7 +96,8 @@ def _overridable(model: onnx_ir.Model) -> frozenset[str]:
     """
     if model.ir_version < _FIRST_IR_WITH_CONSTANTS:
         return frozenset()
-    return frozenset(value.name for value in model.graph.inputs if value.name in model.graph.initializers)
+    initializers = model.graph.initializers
+    return frozenset(value.name for value in model.graph.inputs if value.name and value.name in initializers)
 
 
 def _values(graph: onnx_ir.Graph) -> Iterator[onnx_ir.Value]:
@@ -92,47 +112,46 @@ def _value_table(graph: onnx_ir.Graph) -> dict[str, onnx_ir.Value]:
 
 
 def _merge(stated: onnx_ir.Value, inferred: onnx_ir.Value | None, symbols: Symbols) -> TensorType | None:
-    """What the file states and what inference finds; a number wins over a name, a stated name over a found one."""
-    both = [value for value in (stated, inferred) if value is not None and value.shape is not None and value.dtype]
-    both = [value for value in both if isinstance(value.type, onnx_ir.TensorType)]
-    if not both or both[0].dtype is None or both[0].shape is None:
+    """What the file states and what inference finds; a number wins over a name, a stated name over a found one.
+
+    Where the two contradict each other nothing is known.
+    """
+    both = [
+        (value.dtype, tuple(value.shape))
+        for value in (stated, inferred)
+        if value is not None and isinstance(value.type, onnx_ir.TensorType) and value.dtype and value.shape is not None
+    ]
+    if not both or len({(dtype, len(shape)) for dtype, shape in both}) > 1 or len(both[0][1]) > MAX_RANK:
         return None
-    rank = len(both[0].shape)
-    if rank > MAX_RANK or any(value.shape is None or len(value.shape) != rank for value in both):
-        return None
-    shape = []
-    for position in range(rank):
-        entries = [value.shape[position] for value in both if value.shape is not None]
-        numbers = [entry for entry in entries if isinstance(entry, int)]
+    dims: list[int] = []
+    for entries in zip(*(shape for _, shape in both), strict=True):
+        numbers = {entry for entry in entries if isinstance(entry, int) and entry >= 0}
         names = [str(entry.value) for entry in entries if not isinstance(entry, int) and entry.value]
+        if len(numbers) > 1:
+            return None
         if numbers:
-            shape.append(numbers[0])
+            dims.append(numbers.pop())
         else:
-            shape.append(symbols.intern(names[0]) if names else symbols.fresh())
-    return TensorType(int(both[0].dtype), tuple(shape))
+            dims.append(symbols.intern(names[0]) if names else symbols.fresh())
+    return TensorType(int(both[0][0]), tuple(dims))
 
 
 def _constant_node(node: onnx_ir.Node) -> onnx_ir.TensorProtocol | None:
-    """The tensor of a ``Constant`` node; None for every other node and for constants that are no tensor."""
-    if node.op_type != "Constant" or node.domain not in {"", "ai.onnx"}:
+    """The tensor of a ``Constant`` node; None for every other node and for constants that are no tensor of numbers."""
+    if node.op_type != "Constant" or node.domain not in DEFAULT_DOMAINS or len(node.attributes) != 1:
         return None
-    for name, attribute in node.attributes.items():
-        if attribute.is_ref():
+    (attribute,) = node.attributes.values()
+    if attribute.is_ref():
+        return None
+    match attribute.name:
+        case "value":
+            return attribute.as_tensor()
+        case "value_int" | "value_ints":
+            return onnx_ir.tensor(attribute.value, dtype=onnx_ir.DataType.INT64)
+        case "value_float" | "value_floats":
+            return onnx_ir.tensor(attribute.value, dtype=onnx_ir.DataType.FLOAT)
+        case _:
             return None
-        match name:
-            case "value":
-                return attribute.as_tensor()
-            case "value_int":
-                return onnx_ir.tensor(attribute.as_int(), dtype=onnx_ir.DataType.INT64)
-            case "value_float":
-                return onnx_ir.tensor(attribute.as_float(), dtype=onnx_ir.DataType.FLOAT)
-            case "value_ints":
-                return onnx_ir.tensor(list(attribute.as_ints()), dtype=onnx_ir.DataType.INT64)
-            case "value_floats":
-                return onnx_ir.tensor(list(attribute.as_floats()), dtype=onnx_ir.DataType.FLOAT)
-            case _:
-                return None
-    return None
 
 
 def _add_constant(

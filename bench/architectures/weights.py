@@ -13,23 +13,28 @@ from collections.abc import Sequence
 import torch
 from torch import Tensor, nn
 
+from bench.gain import RELU_GAIN
+
 
 def draw_weights(module: nn.Module, *, seed: int) -> None:
     """Draw every parameter of ``module`` in place, the same for the same seed and module.
 
-    Matrices and kernels are normal with standard deviation sqrt(g / fan_in), where g is 2 for kernels (He et al. 2015,
-    arXiv 1502.01852) and 1 for matrices, and embeddings are normal with standard deviation 0.5; scales are in
-    [0.5, 1], biases normal with standard deviation 0.1.
+    Matrices are normal with variance 1 / fan_in, embeddings with standard deviation 0.5, biases with 0.1; scales are in
+    [0.5, 1]. Kernels of convolutions are normal with variance 2 / (1 - 1 / pi) / fan_in and zero mean for each output:
+    the mean of what a ReLU lets through is the same for every image, and would drown the rest (Qiao et al. 2019, arXiv
+    1903.10520).
     """
     generator = torch.Generator().manual_seed(seed)
     embeddings = {id(child.weight) for child in module.modules() if isinstance(child, nn.Embedding)}
     with torch.no_grad():
         for name, parameter in module.named_parameters():
             if parameter.ndim >= 2:
-                fan_in = parameter[0].numel()
-                gain = 2.0 if parameter.ndim > 2 else 1.0
-                std = 0.5 if id(parameter) in embeddings else (gain / fan_in) ** 0.5
+                is_kernel = parameter.ndim > 2
+                gain = RELU_GAIN if is_kernel else 1.0
+                std = 0.5 if id(parameter) in embeddings else (gain / parameter[0].numel()) ** 0.5
                 parameter.normal_(0.0, std, generator=generator)
+                if is_kernel and parameter[0].numel() > 1:
+                    parameter.sub_(parameter.flatten(1).mean(dim=1).reshape(-1, *[1] * (parameter.ndim - 1)))
             elif name.endswith("weight") or "scale" in name:
                 parameter.uniform_(0.5, 1.0, generator=generator)
             else:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final, final
 
@@ -241,8 +241,3 @@ def _digest(array: np.ndarray | None) -> str:
 
 
 _FEW: Final = 8
-
-
-def enode_clusters(enodes: Sequence[ENode]) -> list[Cluster]:
-    """Return each e-node as a cluster of its own."""
-    return [Cluster((enode,)) for enode in enodes]

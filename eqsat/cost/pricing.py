@@ -30,6 +30,12 @@ UNMEASURED_BYTES_PER_US: Final = 4000.0
 """Memory traffic assumed where a price could not be measured in time."""
 
 
+MEASURING_S: Final = 0.15
+"""Seconds for the runs of one micro-model."""
+
+MIN_RUNS: Final = 15
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class PriceAccount:
     """Where the prices of a run came from.
@@ -49,12 +55,15 @@ class PriceAccount:
 
 @final
 class Pricer:
-    """Prices clusters of e-nodes for one session."""
+    """Prices clusters of e-nodes; what it has seen once it knows, whatever session asks.
+
+    Attributes:
+        measuring_s: Seconds spent on measurements so far.
+    """
 
     def __init__(
         self,
         *,
-        maker: MicroMaker,
         runtime: Runtime,
         database: PriceDatabase,
         settings: SessionSettings,
@@ -65,15 +74,14 @@ class Pricer:
         """Make a pricer; nothing is measured yet.
 
         Args:
-            maker: Makes micro-models.
-            runtime: Measures them.
+            runtime: Measures micro-models.
             database: Keeps prices between runs.
             settings: How the user will run the model.
             opset: Version of the default domain.
             now: Seconds since 1970, for the age of stored prices.
             clock: Seconds on a clock that only goes forward, for the deadline.
         """
-        self._maker = maker
+        self.measuring_s = 0.0
         self._runtime = runtime
         self._database = database
         self._settings = settings
@@ -82,7 +90,6 @@ class Pricer:
         self._clock = clock
         self._device = runtime.device(settings.providers[0])
         self._known: dict[str, float] = {}
-        self._signatures: dict[Cluster, str | None] = {}
         self._counts = {"measured": 0, "cached": 0, "failed": 0, "assumed": 0}
 
     @property
@@ -93,6 +100,7 @@ class Pricer:
     def price(
         self,
         clusters: Iterable[Cluster],
+        maker: MicroMaker,
         *,
         deadline: float = math.inf,
         on_progress: Callable[[int, int], None] = lambda _done, _total: None,
@@ -101,6 +109,7 @@ class Pricer:
 
         Args:
             clusters: What to price.
+            maker: Makes their micro-models.
             deadline: Point on the clock after which nothing is measured any more: sizes decide then.
             on_progress: Is told how many of how many distinct prices are known.
         """
@@ -108,12 +117,12 @@ class Pricer:
         wanted: dict[str, Micro] = {}
         pending: dict[Cluster, Micro] = {}
         for cluster in clusters:
-            flat = self._flat_price(cluster)
+            flat = _flat_price(cluster)
             if flat is not None:
                 prices[cluster] = flat
                 continue
             try:
-                micro = self._maker.micro(cluster)
+                micro = maker.micro(cluster)
             except UnpriceableError:
                 prices[cluster] = VIEW_US
                 continue
@@ -125,8 +134,10 @@ class Pricer:
         assumed: dict[str, float] = {}
         for done, micro in enumerate(missing):
             on_progress(done, len(missing))
-            if self._clock() < deadline:
+            began = self._clock()
+            if began < deadline:
                 self._measure(micro)
+                self.measuring_s += self._clock() - began
             else:
                 assumed[micro.signature] = _assumed_us(micro)
                 self._counts["assumed"] += 1
@@ -134,15 +145,6 @@ class Pricer:
             found = self._known.get(micro.signature)
             prices[cluster] = assumed[micro.signature] if found is None else found
         return prices
-
-    def _flat_price(self, cluster: Cluster) -> float | None:
-        """The price of what is not measured: structure, views, nodes nobody can look into."""
-        enode = cluster.enodes[0]
-        if enode.operator in STRUCTURE:
-            return 0.0
-        if enode.operator == OPAQUE or enode.operator in VIEWS:
-            return VIEW_US
-        return None
 
     def _key(self, signature: str) -> PriceKey:
         return PriceKey(
@@ -186,10 +188,14 @@ class Pricer:
         self._database.put_many({self._key(micro.signature): stored})
 
 
-MEASURING_S: Final = 0.15
-"""Seconds for the runs of one micro-model."""
-
-MIN_RUNS: Final = 15
+def _flat_price(cluster: Cluster) -> float | None:
+    """The price of what is not measured: structure, views, nodes nobody can look into."""
+    enode = cluster.enodes[0]
+    if enode.operator in STRUCTURE:
+        return 0.0
+    if enode.operator == OPAQUE or enode.operator in VIEWS:
+        return VIEW_US
+    return None
 
 
 def _assumed_us(micro: Micro) -> float:

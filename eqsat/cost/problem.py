@@ -3,14 +3,15 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Collection, Mapping
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final
 
-from eqsat.cost.fusions import FUSIONS, Fusion
+from eqsat.cost.clusters import ClusterFinder
 from eqsat.cost.micro import Cluster
 from eqsat.egraph.enode import CONST, STRUCTURE, ENode
-from eqsat.extraction.problem import ExtractionProblem, Selection
+from eqsat.extraction.greedy import greedy_dag
+from eqsat.extraction.problem import ExtractionProblem, NoSelectionError, Selection, forbid
 from ir.data_types import itemsize
 from ir.types import TensorType
 
@@ -34,16 +35,37 @@ class PricedProblem:
         problem: E-classes and e-nodes by number; a cluster is one e-node of it.
         clusters: The e-node, or the fused pair, behind each e-node of the problem.
         handles: Handle of each e-class.
+        canonical: For every handle the one that stands for its e-class.
         groups: For each rule, the e-nodes of the problem that it made.
     """
 
     problem: ExtractionProblem
     clusters: tuple[Cluster, ...]
     handles: tuple[int, ...]
+    canonical: tuple[int, ...]
     groups: Mapping[str, frozenset[int]]
 
     def choice(self, selection: Selection) -> dict[int, ENode]:
-        """Return the e-node chosen for each e-class, those inside clusters too."""
+        """Return the e-node chosen for each e-class, those inside clusters too; never a cyclic choice.
+
+        A cluster computes the e-class inside it by an e-node of its own. Where that e-class is needed elsewhere too,
+        one e-node must do for both, and it may need what the other one makes. Clusters that lead to such a cycle are
+        taken apart, and their e-classes chosen anew.
+
+        Raises:
+            NoSelectionError: Without these clusters a root has no e-node that may be chosen.
+        """
+        barred: set[int] = set()
+        while True:
+            chosen, inner, disputed = self._split(selection)
+            for merged in ({**inner, **chosen}, {**chosen, **inner}):
+                if not self._is_cyclic(merged):
+                    return merged
+            barred |= disputed
+            selection = self._without(barred, selection)
+
+    def _split(self, selection: Selection) -> tuple[dict[int, ENode], dict[int, ENode], set[int]]:
+        """E-nodes of the selection itself, those inside its clusters, and the clusters at odds with another choice."""
         chosen: dict[int, ENode] = {}
         inner: dict[int, ENode] = {}
         for eclass, index in selection.choice.items():
@@ -51,7 +73,41 @@ class PricedProblem:
             chosen[self.handles[eclass]] = cluster.enodes[0]
             for link, enode in zip(cluster.links, cluster.enodes[1:], strict=True):
                 inner.setdefault(link, enode)
-        return {**inner, **chosen}
+        disputed = {
+            index
+            for index in selection.enodes
+            for link, enode in zip(self.clusters[index].links, self.clusters[index].enodes[1:], strict=True)
+            if chosen.get(link, enode) != enode or inner[link] != enode
+        }
+        return chosen, inner, disputed
+
+    def _is_cyclic(self, choice: Mapping[int, ENode]) -> bool:
+        state: dict[int, bool] = {}  # False while an e-class is open, True once all below it is done
+        stack = [(self.handles[root], False) for root in self.problem.roots]
+        while stack:
+            handle, is_closing = stack.pop()
+            if is_closing:
+                state[handle] = True
+            elif handle not in state:
+                state[handle] = False
+                stack.append((handle, True))
+                stack.extend((self.canonical[child], False) for child in choice[handle].children)
+            elif not state[handle]:
+                return True
+        return False
+
+    def _without(self, barred: Collection[int], selection: Selection) -> Selection:
+        """The selection with some clusters taken apart, the rest left as it is where that is possible."""
+        problem = self.problem
+        free = {problem.node_class[index] for index in barred}
+        numbers = {handle: eclass for eclass, handle in enumerate(self.handles)}
+        free |= {numbers[link] for index in barred for link in self.clusters[index].links}
+        kept = {eclass: index for eclass, index in selection.choice.items() if eclass not in free}
+        rivals = {index for index, eclass in enumerate(problem.node_class) if kept.get(eclass, index) != index}
+        try:
+            return greedy_dag(forbid(problem, rivals.union(barred)))
+        except NoSelectionError:
+            return greedy_dag(forbid(problem, barred))
 
 
 def build_problem(
@@ -66,6 +122,9 @@ def build_problem(
 ) -> PricedProblem:
     """Price every e-node of a session.
 
+    Where a fusion is forced, the outer e-node alone costs what the dearest of its clusters costs: it stays as a way
+    out, never as a bargain.
+
     Args:
         session: The e-graph.
         pricer: Prices clusters.
@@ -77,28 +136,32 @@ def build_problem(
     """
     constants = session.constants()
     order = {handle: number for number, (handle, _) in enumerate(session.eclasses())}
+    finder = ClusterFinder(session, provider) if has_clusters else None
     clusters: list[tuple[int, Cluster]] = []
     free: dict[int, float] = {}
+    stand_ins: dict[int, range] = {}
     for handle, members in session.eclasses():
-        fusions = _Fusions(session, provider) if has_clusters else None
         for enode in members:
             single = Cluster((enode,))
             if _is_folded(session, maker, handle, enode, constants):
                 free[len(clusters)] = 0.0 if enode.operator in STRUCTURE or enode.operator == CONST else FOLDED_US
                 clusters.append((handle, single))
                 continue
-            fused, is_forced = fusions.around(enode) if fusions is not None else ([], False)
-            if not is_forced:
-                clusters.append((handle, single))
+            fused, is_forced = finder.around(enode) if finder is not None else ([], False)
+            if is_forced:
+                stand_ins[len(clusters)] = range(len(clusters) + 1, len(clusters) + 1 + len(fused))
+            clusters.append((handle, single))
             clusters.extend((handle, cluster) for cluster in fused)
-    wanted = [cluster for index, (_, cluster) in enumerate(clusters) if index not in free]
-    prices = pricer.price(wanted, deadline=deadline, on_progress=on_progress)
+    wanted = [cluster for index, (_, cluster) in enumerate(clusters) if index not in free and index not in stand_ins]
+    prices = pricer.price(wanted, maker, deadline=deadline, on_progress=on_progress)
     cost_us = [free.get(index, prices.get(cluster, 0.0)) for index, (_, cluster) in enumerate(clusters)]
+    for index, fused_indices in stand_ins.items():
+        cost_us[index] = max(cost_us[each] for each in fused_indices)
     groups: dict[str, set[int]] = {}
     for index, (_, cluster) in enumerate(clusters):
         for enode in cluster.enodes:
             origin = session.mirror.origins.get(enode)
-            if origin is not None and index not in free:
+            if origin is not None:
                 groups.setdefault(origin.rule, set()).add(index)
     canonical = session.mirror.canonical
     problem = ExtractionProblem(
@@ -114,6 +177,7 @@ def build_problem(
         problem=problem,
         clusters=tuple(cluster for _, cluster in clusters),
         handles=tuple(order),
+        canonical=tuple(canonical),
         groups={name: frozenset(members) for name, members in groups.items()},
     )
 
@@ -128,11 +192,17 @@ def _finite_for_the_model(session: Session, clusters: list[tuple[int, Cluster]],
     """The model's own e-nodes must stay choosable even where they could not be priced."""
     finite = [cost for cost in cost_us if cost < math.inf]
     dear = max(finite, default=1.0)
-    own = session.encoding.nodes
+    own = set(session.encoding.nodes) | {_renamed(session, enode) for enode in session.encoding.nodes}
     return [
         dear if cost == math.inf and len(cluster.enodes) == 1 and cluster.enodes[0] in own else cost
         for cost, (_, cluster) in zip(cost_us, clusters, strict=True)
     ]
+
+
+def _renamed(session: Session, enode: ENode) -> ENode:
+    """An e-node of the model as it is called now that unions have renamed its children."""
+    children = tuple(session.mirror.canonical[child] for child in enode.children)
+    return ENode(enode.operator, children, enode.attributes)
 
 
 def _is_folded(session: Session, maker: MicroMaker, handle: int, enode: ENode, constants: frozenset[int]) -> bool:
@@ -151,40 +221,3 @@ def _is_folded(session: Session, maker: MicroMaker, handle: int, enode: ENode, c
 def _is_list(session: Session, handle: int) -> bool:
     """Whether a child is a list; the e-class above is constant only if the list is."""
     return session.mirror.sorts[handle] == "TList"
-
-
-class _Fusions:
-    """Pairs around one e-node that the provider runs as one kernel."""
-
-    def __init__(self, session: Session, provider: str) -> None:
-        self.session = session
-        self.by_outer: dict[str, list[Fusion]] = {}
-        for fusion in FUSIONS.get(provider, ()):
-            self.by_outer.setdefault(fusion.outer, []).append(fusion)
-        self.constants = session.constants()
-
-    def around(self, enode: ENode) -> tuple[list[Cluster], bool]:
-        """Return the clusters with ``enode`` outside, and whether they replace the e-node alone."""
-        found: list[Cluster] = []
-        is_forced = False
-        canonical = self.session.mirror.canonical
-        for fusion in self.by_outer.get(enode.operator, ()):
-            positions = range(len(enode.children)) if fusion.position is None else (fusion.position,)
-            for position in positions:
-                link = canonical[enode.children[position]]
-                others = [canonical[child] for place, child in enumerate(enode.children) if place != position]
-                if link in self.constants or link in others:
-                    continue
-                if fusion.needs_constant and not all(other in self.constants for other in others):
-                    continue
-                inner = [each for each in self.session.members(link) if each.operator == fusion.inner]
-                found.extend(Cluster((enode, each), (link,)) for each in inner)
-                if fusion.is_forced and inner:
-                    is_forced = True
-                    rest = [each for each in self.session.members(link) if each.operator in _UNFUSED]
-                    found.extend(Cluster((enode, each), (link,)) for each in rest)
-        return found, is_forced
-
-
-_UNFUSED: Final = frozenset({"Sum"})
-"""Other spellings of an inner operator, which the provider does not fuse."""

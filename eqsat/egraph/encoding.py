@@ -129,6 +129,8 @@ class _Encoder:
         if node.is_opaque:
             self._opaque(node, inputs)
             return
+        if not any(node.outputs):
+            return
         row = OPERATORS[node.operator]
         if row.is_variadic:
             tail = self.draft.add(ENode(NIL))
@@ -170,7 +172,7 @@ class _Encoder:
         """``(sibling x y w i n)``: y is the i-th of the n products of x with a constant matrix."""
         users: dict[int, list[tuple[int, int]]] = {}
         for node in self.graph.nodes:
-            if node.operator == "MatMul":
+            if node.operator == "MatMul" and node.outputs[0]:
                 left, right = (self.values[name] for name in node.inputs)
                 type_ = self.draft.type_of(right)
                 if node.inputs[1] in self.graph.constants and isinstance(type_, TensorType) and type_.rank == _MATRIX:

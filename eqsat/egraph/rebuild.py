@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 from eqsat.egraph.enode import ABSENT, CONS, CONST, INPUT, NIL, OPAQUE, OUT, ENode
 from ir.graph import Constant, Node
 from ir.operators import OPERATORS
+from ir.subgraphs import value_names
 from ir.types import TensorType
 
 if TYPE_CHECKING:
@@ -53,6 +54,7 @@ class _Rebuilder:
         self.choice = choice
         self.names: dict[int, str] = {}
         self.taken: set[str] = set(self.graph.inputs) | set(self.graph.outputs) | self.encoding.pinned
+        self.reserved = value_names(self.graph.model.graph) | self.encoding.values.keys()
         self.nodes: list[Node] = []
         self.constants: dict[str, Constant] = {}
         self.types: dict[str, TensorType] = {
@@ -75,14 +77,17 @@ class _Rebuilder:
         wanted = [(name, self.canonical[self.encoding.values[name]]) for name in self.graph.outputs]
         wanted += [(name, self.canonical[self.encoding.values[name]]) for name in sorted(self.encoding.pinned)]
         claimed: dict[int, str] = {}
-        for name, handle in wanted:
-            if self.choice[handle].operator not in {INPUT, CONST} and handle not in claimed:
-                claimed[handle] = name
+        names: dict[int, list[str]] = {}
+        for name, handle in dict(wanted).items():
+            names.setdefault(handle, []).append(name)
+            if self._may_claim(name, self.choice[handle]):
+                claimed.setdefault(handle, name)
         for handle in self._order(handle for _, handle in wanted):
             self._emit(handle, claimed.get(handle, ""))
-        for name, handle in dict(wanted).items():
-            if self.names[handle] != name:
-                self._identity(name, handle)
+            for name in names.get(handle, ()):
+                if self.names[handle] != name:
+                    self._identity(name, handle)
+        self._name_unused_outputs()
         return Rebuilt(
             nodes=tuple(self.nodes),
             constants=self.constants,
@@ -90,6 +95,16 @@ class _Rebuilder:
             constant_values=frozenset(self.constant_values),
             origins={rule: len(applications) for rule, applications in self.origins.items()},
         )
+
+    def _may_claim(self, name: str, enode: ENode) -> bool:
+        """Whether an e-node's value may have a name that must exist: inputs have theirs, and an output is computed."""
+        match enode.operator:
+            case operator if operator == INPUT:
+                return False
+            case operator if operator == CONST:
+                return name not in self.graph.outputs
+            case _:
+                return True
 
     def _order(self, roots: Iterable[int]) -> list[int]:
         """E-classes that are used, children first."""
@@ -123,7 +138,7 @@ class _Rebuilder:
             case operator if operator == INPUT:
                 self.names[handle] = str(enode.attributes[0])
             case operator if operator == CONST:
-                self._constant(handle, enode)
+                self._constant(handle, enode, claimed)
             case operator if operator in {NIL, CONS}:
                 pass
             case operator if operator == OUT:
@@ -141,13 +156,14 @@ class _Rebuilder:
         if origin is not None:
             self.origins.setdefault(origin.rule, set()).add(origin.application)
 
-    def _constant(self, handle: int, enode: ENode) -> None:
+    def _constant(self, handle: int, enode: ENode, claimed: str) -> None:
         number = enode.attributes[0]
         if isinstance(number, int):
             constant = self.encoding.constants[number]
-            name = constant.name
-            if name in self.taken:
+            name = claimed or constant.name
+            if name in self.taken and not claimed:
                 name = self._fresh(f"{name}/value")
+            self.taken.add(name)
             self.constants[name] = replace(constant, name=name)
             self.names[handle] = name
             self.types[name] = constant.type
@@ -175,6 +191,24 @@ class _Rebuilder:
             return len(self.encoding.opaques[int(enode.attributes[0])].outputs)  # type: ignore[arg-type]
         type_ = self.session.mirror.types[multi]
         return len(type_) if isinstance(type_, tuple) else OPERATORS[enode.operator].num_outputs
+
+    def _name_unused_outputs(self) -> None:
+        """An opaque node keeps the outputs it had: how many there are may be part of what it means."""
+        for place in self.made.values():
+            node = self.nodes[place]
+            if node.source is not None and node.is_opaque:
+                old = [value.name or "" for value in node.source.outputs]
+                outputs = tuple(
+                    name or (self._unused_name(stem) if stem else "")
+                    for name, stem in zip(node.outputs, old, strict=True)
+                )
+                self.nodes[place] = replace(node, outputs=outputs)
+
+    def _unused_name(self, stem: str) -> str:
+        if stem in self.taken:
+            return self._fresh(stem)
+        self.taken.add(stem)
+        return stem
 
     def _inputs(self, operator: str, children: list[int]) -> tuple[str, ...]:
         if operator in OPERATORS and OPERATORS[operator].is_variadic:
@@ -215,7 +249,7 @@ class _Rebuilder:
 
     def _fresh(self, stem: str) -> str:
         name, number = stem, 0
-        while name in self.taken or name in self.graph.types:
+        while name in self.taken or name in self.reserved:
             number += 1
             name = f"{stem}_{number}"
         self.taken.add(name)

@@ -10,7 +10,17 @@ from collections import Counter
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final, final
 
-from eqsat.egraph.egglog import EGraph, Location, RunScheduleOutput, parse, run, run_once, saturate
+from eqsat.egraph.egglog import (
+    SPAN,
+    EGraph,
+    Location,
+    RunScheduleOutput,
+    UnstableCombinedRuleset,
+    parse,
+    run,
+    run_once,
+    saturate,
+)
 from eqsat.egraph.encoding import UNTYPED, Encoding, encode
 from eqsat.egraph.enode import ClassType, ENode
 from eqsat.egraph.expressions import ValueReader
@@ -18,7 +28,7 @@ from eqsat.egraph.heads import IllTypedError, UndefinedError, are_compatible, de
 from eqsat.egraph.mirror import Mirror, UntypedError, naming_commands, sort_of
 from eqsat.egraph.schema import HANDLES, fact_rules_text, schema_text
 from eqsat.egraph.view import Candidate, NewRow, View
-from eqsat.rules.gate import GatedRule, Program, declare, gate
+from eqsat.rules.gate import NOOP, GatedRule, Program, declare, gate
 from eqsat.rules.signatures import Role
 from ir.inference import TypeInference, TypeInferenceError
 from ir.operators import OPERATORS
@@ -36,6 +46,9 @@ NEAR_RELATIVE: Final = 1e-6
 
 NEAR_SMALLEST: Final = 1e-3
 """Magnitude below which that difference shrinks no further."""
+
+FIND: Final = "find"
+"""Ruleset that finds the candidates of all rules."""
 
 MAX_FACT_ROUNDS: Final = 64
 """Iterations of the ungated rulesets after which they are taken to run forever."""
@@ -123,6 +136,9 @@ class Session:
         )
         run(self._egraph, *schema)
         declare(self._egraph, program)
+        # One ruleset of them all: running hundreds of idle rulesets one by one takes longer than matching.
+        finders = [gated.match_ruleset for gated in program.gated]
+        run(self._egraph, UnstableCombinedRuleset(SPAN, FIND, finders))
         return program
 
     # --- what a search sees ---------------------------------------------------------------------------------
@@ -227,7 +243,7 @@ class Session:
                 break
         else:
             raise UnsoundRulesError("the ungated rules (ruleset simp) do not come to an end")
-        run(self._egraph, *(run_once(gated.match_ruleset) for gated in self.program.gated), run_once("noop"))
+        run(self._egraph, run_once(FIND), run_once(NOOP))
         self._read()
 
     def _read(self) -> None:

@@ -9,11 +9,11 @@ from __future__ import annotations
 
 import math
 import time
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Collection, Iterator, Mapping
 from dataclasses import dataclass
 from typing import final
 
-from eqsat.extraction.cpsat import ExtractionResult, solve
+from eqsat.extraction.cpsat import solve
 from eqsat.extraction.greedy import greedy_dag
 from eqsat.extraction.problem import ExtractionProblem, NoSelectionError, Selection, discount, forbid, select
 
@@ -30,13 +30,13 @@ class Variant:
     Attributes:
         name: What was done: ``without <group>`` or ``with <group>``.
         forbidden: Groups that were forbidden.
-        favoured: Groups that were made cheaper.
+        favoured: Groups that were made cheaper, and what was left of their prices.
         selection: The selection, priced at the true prices.
     """
 
     name: str
     forbidden: frozenset[str]
-    favoured: frozenset[str]
+    favoured: Mapping[str, float]
     selection: Selection
 
     @property
@@ -47,7 +47,7 @@ class Variant:
 
 def variants(
     problem: ExtractionProblem,
-    base: ExtractionResult,
+    base: Selection,
     groups: Mapping[str, frozenset[int]],
     *,
     k: int,
@@ -60,7 +60,7 @@ def variants(
 
     Args:
         problem: The priced e-graph.
-        base: The cheapest selection of this problem; it is not among the variants.
+        base: The cheapest selection of this problem, or the best known; it is not among the variants.
         groups: E-nodes by the name of the decision that they stand for. An e-node may be in several groups.
         k: Number of variants to return at most.
         time_limit_s: Wall-clock seconds for each selection.
@@ -73,25 +73,68 @@ def variants(
         At most ``k`` variants, the cheapest first, none of them the same selection as the base or another one.
     """
     began = clock()
-    seen = {base.selection.enodes}
+    seen = {base.enodes}
     found: list[Variant] = []
-    for decision in _decisions(problem, base.selection, groups):
-        for altered in decision.alter(problem):
+    for decision in _decisions(problem, base, groups):
+        for forbidden, favoured in decision.changes():
             left_s = min(time_limit_s, total_time_limit_s - (clock() - began))
             if left_s <= 0:
                 break
             try:
-                hint = _repair(altered, base.selection)
-                result = solve(altered, time_limit_s=left_s, hint=hint, seed=seed, clock=clock)
+                selection = decide(
+                    problem,
+                    base,
+                    groups,
+                    forbidden=forbidden,
+                    favoured=favoured,
+                    time_limit_s=left_s,
+                    seed=seed,
+                    clock=clock,
+                )
             except NoSelectionError:
                 break
-            selection = select(problem, result.selection.choice)
             if decision.is_met_by(selection):
                 if selection.enodes not in seen:
-                    found.append(decision.variant(selection))
+                    variant = Variant(name=decision.title, forbidden=forbidden, favoured=favoured, selection=selection)
+                    found.append(variant)
                 seen.add(selection.enodes)
                 break
     return sorted(found, key=lambda variant: (variant.cost_us, variant.name))[:k]
+
+
+def decide(
+    problem: ExtractionProblem,
+    base: Selection,
+    groups: Mapping[str, frozenset[int]],
+    *,
+    forbidden: Collection[str],
+    favoured: Mapping[str, float],
+    time_limit_s: float,
+    seed: int = 0,
+    clock: Callable[[], float] = time.monotonic,
+) -> Selection:
+    """Return the cheapest selection under several decisions, priced at the true prices.
+
+    Args:
+        problem: The priced e-graph.
+        base: A selection to start from.
+        groups: E-nodes by the name of the decision that they stand for.
+        forbidden: Groups that may not be used.
+        favoured: Groups that are made cheaper, and what is left of their prices.
+        time_limit_s: Wall-clock seconds.
+        seed: Seed of the solver.
+        clock: Seconds, growing.
+
+    Raises:
+        NoSelectionError: Nothing is left to choose.
+    """
+    altered = problem
+    for name in sorted(favoured):
+        altered = discount(altered, groups[name], favoured[name])
+    altered = forbid(altered, frozenset().union(*(groups[name] for name in forbidden)))
+    hint = _repair(altered, base)
+    result = solve(altered, time_limit_s=time_limit_s, hint=hint, seed=seed, clock=clock)
+    return select(problem, result.selection.choice)
 
 
 @final
@@ -103,27 +146,22 @@ class _Decision:
     enodes: frozenset[int]
     is_used: bool
 
-    def alter(self, problem: ExtractionProblem) -> Iterator[ExtractionProblem]:
-        """Yield the problems to solve, in turn, until one gives a selection that decides the other way."""
+    @property
+    def title(self) -> str:
+        """What the variant does."""
+        return f"{'without' if self.is_used else 'with'} {self.name}"
+
+    def changes(self) -> Iterator[tuple[frozenset[str], Mapping[str, float]]]:
+        """Yield what to forbid and to favour, in turn, until it gives a selection that decides the other way."""
         if self.is_used:
-            yield forbid(problem, self.enodes)
+            yield frozenset({self.name}), {}
         else:
             for factor in DISCOUNTS:
-                yield discount(problem, self.enodes, factor)
+                yield frozenset(), {self.name: factor}
 
     def is_met_by(self, selection: Selection) -> bool:
         """Tell whether a selection decides the other way than the base selection."""
         return self.enodes.isdisjoint(selection.enodes) == self.is_used
-
-    def variant(self, selection: Selection) -> Variant:
-        """Return the variant that a selection is."""
-        name = frozenset({self.name})
-        return Variant(
-            name=f"{'without' if self.is_used else 'with'} {self.name}",
-            forbidden=name if self.is_used else frozenset(),
-            favoured=frozenset() if self.is_used else name,
-            selection=selection,
-        )
 
 
 def _decisions(problem: ExtractionProblem, base: Selection, groups: Mapping[str, frozenset[int]]) -> list[_Decision]:

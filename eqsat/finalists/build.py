@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Final
@@ -36,7 +37,8 @@ class Built:
 
     Attributes:
         path: The file.
-        origins: Rules behind it, and how many of their applications are in it.
+        origins: Rules behind it, and how many of their applications are in it. An application that only made two
+            known values equal counts wherever it is: nobody can tell what would be chosen without it.
         operators: Nodes by operator, as written.
     """
 
@@ -70,7 +72,20 @@ def build(
     model = assemble(session.graph, nodes, constants, rebuilt.types)
     model.metadata_props.update(metadata or {})
     write_model(model, path)
-    return Built(path=path, origins=rebuilt.origins, operators=operator_counts(model.graph))
+    origins = Counter(rebuilt.origins) + _unions(session)
+    return Built(path=path, origins=origins, operators=operator_counts(model.graph))
+
+
+def _unions(session: Session) -> Counter[str]:
+    """Applications that made no e-node, by rule."""
+    made = {(origin.rule, origin.application) for origin in session.mirror.origins.values()}
+    return session.applied - Counter(rule for rule, _ in made)
+
+
+def discard(path: Path) -> None:
+    """Remove a model file, where it is there, and its external data."""
+    path.unlink(missing_ok=True)
+    path.with_name(f"{path.name}.data").unlink(missing_ok=True)
 
 
 def fold(
@@ -98,7 +113,7 @@ def fold(
     except MeasurementError:
         return list(rebuilt.nodes), constants
     finally:
-        part_path.unlink(missing_ok=True)
+        discard(part_path)
     own_bytes = sum(constant.tensor.nbytes for constant in rebuilt.constants.values())
     room = MIN_GROWTH_BYTES + GROWTH_SHARE * own_bytes
     folded: dict[str, np.ndarray] = {}

@@ -24,7 +24,7 @@ def _saturate(options: Mapping[str, str]) -> Search:
 
 
 def _greedy(options: Mapping[str, str]) -> Search:
-    return Greedy(min_gain=_number(options, "min-gain", Greedy().min_gain))
+    return Greedy(min_gain=_share(options, "min-gain", Greedy().min_gain))
 
 
 def _random(options: Mapping[str, str]) -> Search:
@@ -72,11 +72,14 @@ def _integer(options: Mapping[str, str], name: str, default: int) -> int:
     return int(text)
 
 
-def _number(options: Mapping[str, str], name: str, default: float) -> float:
+def _share(options: Mapping[str, str], name: str, default: float) -> float:
     text = options.get(name)
     if text is None:
         return default
     try:
-        return float(text)
+        share = float(text)
     except ValueError as error:
         raise UsageError(f"option {name!r} must be a number, not {text!r}") from error
+    if not 0 <= share <= 1:
+        raise UsageError(f"option {name!r} must be a number from 0 to 1, not {text!r}")
+    return share

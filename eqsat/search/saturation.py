@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections import Counter
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, final
+from typing import TYPE_CHECKING, Final, final
 
 from typing_extensions import override
 
@@ -14,6 +14,9 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from eqsat.egraph.view import Candidate
+
+ENODES_PER_REWRITE: Final = 2
+"""A guess at how much one rewrite adds."""
 
 
 @final
@@ -45,11 +48,20 @@ class Saturate(Search):
             arena.on_progress(f"round {num_steps}: {applied} rewrites, {size.num_enodes} e-nodes")
 
     def _batch(self, candidates: Sequence[Candidate], room: int) -> list[Candidate]:
-        """At most ``max_per_rule`` of each rule and no more than there is room for, at a guess of two e-nodes each."""
-        counts: Counter[int] = Counter()
+        """At most ``max_per_rule`` of each rule, and no more than there is room for, shared out among the rules.
+
+        What a rule with few candidates leaves of its share goes to those with more.
+        """
+        quotas: dict[int, int] = {}
+        left = max(room // ENODES_PER_REWRITE, 1)
+        counts = sorted(Counter(candidate.rule for candidate in candidates).items(), key=lambda item: item[::-1])
+        for position, (rule, count) in enumerate(counts):
+            share = -(-left // (len(counts) - position))
+            quotas[rule] = min(count, share, self.max_per_rule)
+            left -= quotas[rule]
         batch: list[Candidate] = []
         for candidate in candidates:
-            counts[candidate.rule] += 1
-            if counts[candidate.rule] <= self.max_per_rule:
+            if quotas[candidate.rule]:
+                quotas[candidate.rule] -= 1
                 batch.append(candidate)
-        return batch[: max(room // 2, 1)]
+        return batch

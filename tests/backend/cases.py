@@ -134,7 +134,9 @@ _NO_NUMPY_FORM: Final = ("tensor(bfloat16", "tensor(float8")
 def _wrapped(array: np.ndarray) -> ort.OrtValue:
     dtype = onnx.helper.np_dtype_to_tensor_dtype(array.dtype)
     if dtype in _STORED_AS:
-        return ort.OrtValue.ortvalue_from_numpy_with_onnx_type(np.ascontiguousarray(array).view(_STORED_AS[dtype]), dtype)
+        return ort.OrtValue.ortvalue_from_numpy_with_onnx_type(
+            np.ascontiguousarray(array).view(_STORED_AS[dtype]), dtype
+        )
     return ort.OrtValue.ortvalue_from_numpy(array)
 
 

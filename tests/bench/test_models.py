@@ -44,6 +44,13 @@ def assert_close(found: list[np.ndarray], wanted: list[np.ndarray]) -> None:
         assert np.abs(left - right).max() <= TOLERANCE * np.abs(right).max()
 
 
+def assert_inputs_matter(first: list[np.ndarray], second: list[np.ndarray]) -> None:
+    """A model that forgets its input would agree with a wrong version of itself."""
+    for left, right in zip(first, second, strict=True):
+        assert np.isfinite(left).all()
+        assert np.abs(left - right).max() > 0.02 * np.abs(left).max()
+
+
 @pytest.fixture(scope="module")
 def cache(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return tmp_path_factory.mktemp("models")
@@ -207,14 +214,55 @@ def test_a_weight_is_drawn_by_what_reads_it(weight: str, role: str) -> None:
     assert light.role_of(graph, weight).value == role
 
 
+@pytest.mark.parametrize("name", ["light_squeezenet", "light_shufflenet"])
+def test_a_shipped_model_tells_inputs_apart(name: str, cache: Path) -> None:
+    assert_inputs_matter(*(run(models.export(name, cache=cache), models.inputs(name, seed=seed)) for seed in (1, 2)))
+
+
 @pytest.mark.slow
 @pytest.mark.parametrize("name", SHIPPED)
 def test_every_shipped_model_tells_inputs_apart(name: str, cache: Path) -> None:
-    path = models.export(name, cache=cache)
-    (first,) = run(path, models.inputs(name, seed=1))
-    (second,) = run(path, models.inputs(name, seed=2))
-    assert np.isfinite(first).all()
-    assert np.abs(first - second).max() > 1e-3 * np.abs(first).max()
+    assert_inputs_matter(*(run(models.export(name, cache=cache), models.inputs(name, seed=seed)) for seed in (1, 2)))
+
+
+@pytest.mark.parametrize("name", ["resnet50", "efficientnet-b0"])
+def test_a_built_model_tells_inputs_apart(name: str) -> None:
+    assert_inputs_matter(*(run_torch(name, models.inputs(name, size="small", seed=seed)) for seed in (1, 2)))
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("name", BUILT)
+def test_every_built_model_tells_inputs_apart(name: str) -> None:
+    assert_inputs_matter(*(run_torch(name, models.inputs(name, size="small", seed=seed)) for seed in (1, 2)))
+
+
+def test_statistics_of_batch_norms_are_those_of_their_inputs() -> None:
+    import torch
+
+    from bench.architectures.weights import measure_statistics
+
+    first, second = torch.nn.BatchNorm2d(3), torch.nn.BatchNorm2d(3)
+    images = 5.0 + 2.0 * torch.randn((4, 3, 6, 6), generator=torch.Generator().manual_seed(0))
+    network = torch.nn.Sequential(first, second).eval()
+    measure_statistics(network, [images])
+    assert not first.training
+    assert torch.allclose(network(images).mean(dim=(0, 2, 3)), torch.zeros(3), atol=1e-5)
+    assert torch.allclose(network(images).var(dim=(0, 2, 3)), torch.ones(3), atol=0.02)
+
+
+def test_statistics_of_a_shipped_model_normalise_its_image(cache: Path) -> None:
+    """The first batch norm of ShuffleNet, rerun by itself on what the first convolution makes of the image."""
+    model = onnx.load(models.export("light_shufflenet", cache=cache))
+    weights = {tensor.name: onnx.numpy_helper.to_array(tensor) for tensor in model.graph.initializer}
+    norm = next(node for node in model.graph.node if node.op_type == "BatchNormalization")
+    model.graph.ClearField("output")
+    model.graph.output.add().name = norm.input[0]
+    options = onnxruntime.SessionOptions()
+    options.log_severity_level = 3
+    session = onnxruntime.InferenceSession(model.SerializeToString(), options, providers=["CPUExecutionProvider"])
+    (activations,) = session.run(None, models.inputs("light_shufflenet", seed=models.SEED))
+    assert np.allclose(weights[norm.input[3]], np.mean(activations, axis=(0, 2, 3)), atol=1e-4)
+    assert np.allclose(weights[norm.input[4]], np.var(activations, axis=(0, 2, 3)), rtol=1e-3)
 
 
 def test_a_shipped_model_cannot_be_dynamic(tmp_path: Path) -> None:

@@ -1,0 +1,345 @@
+"""The end of a run: from the cheapest graph to the result that is kept.
+
+Whatever is kept was verified on inputs that no choice was made by, and was faster than the input in a paired test
+whose interval leaves out "as fast". It is kept as soon as there is one, so that a run that is cut short has it.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import TYPE_CHECKING, Final, final
+
+from eqsat.errors import VerificationError
+from eqsat.events import Stage
+from eqsat.finalists.tournament import Tournament
+from eqsat.finalists.tuning import tune
+from eqsat.outcome import Findings, optimized_report, unchanged_report
+from eqsat.progress import CONFIRM_SHARE, FINALS_SHARE, TUNING_SHARE
+from eqsat.rules.rule import FloatClass, RuleKind
+from eqsat.runtime.drop_in import DISABLED_OPTIMIZERS_KEY, LEVEL_KEY
+from eqsat.runtime.errors import MeasurementError
+from eqsat.runtime.measurements import Comparison, Contender, ContenderResult, StopReason
+from eqsat.scratch import keep_best
+from eqsat.verify.verify import Verification, verify
+from ir.onnx_file import load_model, move_model, write_model
+
+if TYPE_CHECKING:
+    import numpy as np
+
+    from eqsat.cost.problem import PricedProblem
+    from eqsat.egraph.session import Session
+    from eqsat.extraction.problem import Selection
+    from eqsat.finalists.build import Built
+    from eqsat.finalists.tournament import Finalist
+    from eqsat.job import Job
+    from eqsat.progress import Progress, Schedule
+    from eqsat.report import Report
+    from eqsat.rules.book import RuleBook
+    from eqsat.runtime.runtime import Runtime
+    from eqsat.runtime.settings import SessionSettings
+
+CONFIRM_PAIRS: Final = 40
+"""Pairs at most; the test ends as soon as the result is clear."""
+
+CONFIRM_ROUNDS: Final = 15
+EARLY_SHARE: Final = 0.25
+"""Share of the time left for the finals that may go into measuring the first finalist against the input."""
+
+QUICK_CHECKS: Final = 3
+"""Random inputs at most on which a finalist is verified before it is measured."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Explored:
+    """What a search has found, priced and extracted.
+
+    Attributes:
+        session: The e-graph.
+        rules: The rules behind it.
+        priced: Its prices.
+        selection: The cheapest graph.
+    """
+
+    session: Session
+    rules: RuleBook
+    priced: PricedProblem
+    selection: Selection
+
+
+@final
+class Finals:
+    """The finals of one run."""
+
+    def __init__(
+        self,
+        *,
+        findings: Findings,
+        runtime: Runtime,
+        settings: SessionSettings,
+        feeds: Mapping[str, np.ndarray],
+        schedule: Schedule,
+        clock: Callable[[], float],
+        progress: Progress,
+    ) -> None:
+        """Remember what all finalists have in common.
+
+        Args:
+            findings: Are filled in.
+            runtime: Runs and measures.
+            settings: How the user will run the model.
+            feeds: Inputs to measure with.
+            schedule: When the stages must end.
+            clock: Seconds on a clock that only goes forward.
+            progress: Is told what happens.
+        """
+        self._findings = findings
+        self._job = findings.job
+        self._runtime = runtime
+        self._settings = settings
+        self._feeds = feeds
+        self._schedule = schedule
+        self._clock = clock
+        self._progress = progress
+        self._source = Path(self._job.input_path)
+        self._folder = Path(self._job.scratch_dir)
+        self._refusals: list[str] = []
+
+    def open(self, explored: Explored) -> tuple[Tournament, Finalist] | None:
+        """Build the first finalist of a new tournament.
+
+        Returns:
+            None where the graphs of this e-graph are refused whatever rules are left out.
+        """
+        tournament = Tournament(
+            session=explored.session,
+            priced=explored.priced,
+            runtime=self._runtime,
+            settings=self._settings,
+            feeds=self._feeds,
+            folder=self._folder,
+            clock=self._clock,
+            accepts=lambda built: self._accepts(explored, built),
+            known_fingerprints=self._fingerprints(),
+            seed=self._job.seed,
+        )
+        with self._progress.stage(Stage.BUILD, "building the cheapest graph"):
+            first = tournament.open(explored.selection, self._schedule.deadline(FINALS_SHARE))
+        if first is None:
+            return None
+        why = self.why_no_finalist()
+        self._findings.warnings.extend(f"rule {name} was left out: {why}" for name in sorted(tournament.barred))
+        self._refusals.clear()
+        return tournament, first
+
+    def run(self, explored: Explored, tournament: Tournament, first: Finalist) -> Report:
+        """Measure, verify and keep; return the report on what was kept.
+
+        Raises:
+            VerificationError: The fastest graph does not compute what the input computes.
+        """
+        early = self._early(explored, tournament, first)
+        is_early_decided = early is not None and self._is_decided()
+        with self._progress.stage(Stage.MEASURE, "measuring the finalists"):
+            winner = tournament.refine(
+                first,
+                self._schedule.deadline(FINALS_SHARE),
+                lambda message: self._progress.tell(Stage.MEASURE, message),
+            )
+        self._findings.decisions = tuple(tournament.decisions)
+        self._findings.warnings.extend(self._refusals)
+        if winner.fingerprint in tournament.known_fingerprints:
+            return keep_input(self._findings, "ONNX Runtime makes the same of the best graph as of the input")
+        if early is not None and is_early_decided and winner is first:
+            report = early
+        else:
+            with self._progress.stage(Stage.MEASURE, "measuring the best against the input"):
+                result = self._confirm(winner, self._schedule.deadline(CONFIRM_SHARE))
+            if early is not None and (result is None or (is_early_decided and result.speedup_low <= 1.0)):
+                return self._again(early)
+            if result is None or result.speedup_low <= 1.0:
+                return keep_input(self._findings, _no_gain(result))
+            verification = self._verify(explored, winner.built)
+            if not verification.is_equal:
+                detail = verification.detail or verification.reason
+                if early is None:
+                    raise VerificationError(f"{self._source}: {detail}; nothing was written")
+                self._findings.warnings.append(f"a faster graph was refused: {detail}")
+                return self._again(early)
+            report = self._keep(winner)
+        return self._tuned(explored, winner, report)
+
+    def why_no_finalist(self) -> str:
+        """Return why the graphs were refused."""
+        return self._refusals[0] if self._refusals else "the cheapest graph cannot be written or run"
+
+    # --- verifying ------------------------------------------------------------------------------------------
+
+    def _accepts(self, explored: Explored, built: Built) -> bool:
+        with self._progress.stage(Stage.VERIFY, "checking a finalist"):
+            found = self._check(explored, built, min(QUICK_CHECKS, self._job.num_checks), self._job.seed)
+        if not found.is_equal:
+            used = ", ".join(sorted(built.origins))
+            self._refusals.append(f"a graph was refused: {found.detail or found.reason} (rules: {used})")
+            self._progress.tell(Stage.VERIFY, self._refusals[-1])
+        return found.is_equal
+
+    def _verify(self, explored: Explored, built: Built) -> Verification:
+        """The check that counts, on inputs that nothing was accepted by."""
+        with self._progress.stage(Stage.VERIFY, f"verifying on {self._job.num_checks} random inputs"):
+            found = self._check(explored, built, self._job.num_checks, self._job.seed + 1)
+        self._findings.verification = found
+        return found
+
+    def _check(
+        self,
+        explored: Explored,
+        built: Built,
+        num_checks: int,
+        seed: int,
+        settings: SessionSettings | None = None,
+    ) -> Verification:
+        return verify(
+            self._source,
+            built.path,
+            explored.session.graph,
+            self._runtime,
+            settings=self._settings,
+            candidate_settings=settings,
+            num_checks=num_checks,
+            seed=seed,
+            float_class=_loosest(explored.rules, built.origins),
+            input_shapes=self._job.input_shapes,
+        )
+
+    # --- measuring ------------------------------------------------------------------------------------------
+
+    def _fingerprints(self) -> frozenset[str]:
+        """What ONNX Runtime makes of the input: the same needs no test."""
+        try:
+            return frozenset({self._runtime.optimized_fingerprint(self._source, self._settings)})
+        except MeasurementError:
+            return frozenset()
+
+    def _early(self, explored: Explored, tournament: Tournament, first: Finalist) -> Report | None:
+        """Keep the first finalist if it is faster already; None where that is not clear."""
+        now = self._clock()
+        until = now + EARLY_SHARE * (self._schedule.deadline(FINALS_SHARE) - now)
+        if first.fingerprint in tournament.known_fingerprints or until <= now:
+            return None
+        with self._progress.stage(Stage.MEASURE, "measuring the cheapest graph against the input"):
+            result = self._confirm(first, until)
+        if result is None or result.speedup_low <= 1.0:
+            return None
+        return self._keep(first) if self._verify(explored, first.built).is_equal else None
+
+    def _is_decided(self) -> bool:
+        comparison = self._findings.comparison
+        return comparison is not None and comparison.stop_reason is StopReason.DECIDED
+
+    def _confirm(self, winner: Finalist, deadline: float) -> ContenderResult | None:
+        """The paired test against the input, as plain sessions; the findings remember it."""
+        comparison = self._compare(winner, self._settings, deadline)
+        result = comparison.results.get(1) if comparison is not None else None
+        if result is not None:
+            self._findings.comparison = comparison
+        return result
+
+    def _compare(self, winner: Finalist, settings: SessionSettings, deadline: float) -> Comparison | None:
+        contenders = [
+            Contender(path=self._source, settings=self._settings),
+            Contender(path=winner.built.path, settings=settings),
+        ]
+        try:
+            return self._runtime.compare(
+                contenders,
+                self._feeds,
+                num_pairs=CONFIRM_PAIRS,
+                rounds=CONFIRM_ROUNDS,
+                seed=self._job.seed + 1,
+                deadline=deadline,
+            )
+        except MeasurementError as error:
+            self._findings.warnings.append(f"the result could not be measured: {error}")
+            return None
+
+    def _tuned(self, explored: Explored, winner: Finalist, report: Report) -> Report:
+        """Try session options on top, and record them where the model runs clearly faster still."""
+        with self._progress.stage(Stage.MEASURE, "trying session options"):
+            tuned = tune(
+                winner.built.path,
+                self._runtime,
+                self._settings,
+                self._feeds,
+                deadline=self._schedule.deadline(TUNING_SHARE),
+                seed=self._job.seed,
+                is_sound=lambda settings: (
+                    self._check(explored, winner.built, QUICK_CHECKS, self._job.seed + 1, settings).is_equal
+                ),
+            )
+            if tuned == self._settings:
+                return self._again(report)
+            comparison = self._compare(winner, tuned, self._schedule.deadline(1.0))
+        result = comparison.results.get(1) if comparison is not None else None
+        plain = report.latency.speedup if report.latency is not None else 1.0
+        if result is None or result.speedup_low <= 1.0 or result.speedup <= plain:
+            return self._again(report)
+        return self._keep(winner, tuned, result)
+
+    # --- keeping --------------------------------------------------------------------------------------------
+
+    def _keep(
+        self,
+        winner: Finalist,
+        tuned: SessionSettings | None = None,
+        tuned_result: ContenderResult | None = None,
+    ) -> Report:
+        report = optimized_report(self._findings, winner, tuned, tuned_result)
+        metadata = {}
+        if tuned is not None:
+            metadata[LEVEL_KEY] = tuned.level.value
+            metadata[DISABLED_OPTIMIZERS_KEY] = ",".join(tuned.disabled_optimizers)
+
+        def write(path: Path) -> None:
+            if metadata:
+                model = load_model(winner.built.path)
+                model.metadata_props.update(metadata)
+                write_model(model, path)
+            else:
+                move_model(winner.built.path, path)
+
+        with self._progress.stage(Stage.WRITE, "keeping the result"):
+            keep_best(self._job.scratch_dir, report, model_name=_model_name(self._job), write_model=write)
+        return report
+
+    def _again(self, kept: Report) -> Report:
+        """The report on what is kept already, with what was found out since."""
+        return replace(kept, seconds=dict(self._findings.seconds), warnings=tuple(self._findings.warnings))
+
+
+def keep_input(findings: Findings, reason: str) -> Report:
+    """Keep the input as the result; return the report that says why."""
+    report = unchanged_report(findings, reason)
+    keep_best(findings.job.scratch_dir, report, model_name=_model_name(findings.job), write_model=None)
+    return report
+
+
+def _model_name(job: Job) -> str:
+    return Path(job.output_path or "model.onnx").name
+
+
+def _no_gain(result: ContenderResult | None) -> str:
+    if result is None:
+        return "the best graph could not be measured"
+    interval = f"x{result.speedup:.3f} [{result.speedup_low:.3f}, {result.speedup_high:.3f}]"
+    return f"no graph is clearly faster than the input (the best one: {interval})"
+
+
+_LOOSENESS: Final = (FloatClass.EXACT, FloatClass.REASSOCIATES, FloatClass.FINITE, FloatClass.APPROXIMATES)
+
+
+def _loosest(rules: RuleBook, origins: Mapping[str, int]) -> FloatClass:
+    """The loosest float class of the rules behind a model, those that simplify without being asked included."""
+    classes = [rule.floats for rule in rules.rules if rule.name in origins or rule.kind is RuleKind.SIMP]
+    return max(classes, key=_LOOSENESS.index, default=FloatClass.EXACT)

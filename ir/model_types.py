@@ -1,0 +1,69 @@
+"""The types that ONNX's own inference finds for a whole model."""
+
+from __future__ import annotations
+
+from typing import Final
+
+import onnx
+import onnx.checker
+import onnx.shape_inference
+import onnx_ir
+from google.protobuf.message import DecodeError
+
+from ir.checks import DEFAULT_DOMAINS
+from ir.external_data import with_inner_data
+
+_SMALL_BYTES: Final = 4096
+"""Tensors up to this size take part in inference: shapes and axes may hang on their elements."""
+
+
+def infer_types(model: onnx_ir.Model) -> onnx_ir.Model:
+    """Return a model without weights whose values carry the types that ONNX's inference finds.
+
+    Types that the file states take part, as long as no two contradict each other; else only those that inference
+    could not find by itself do. Inference that fails altogether leaves the types the file states.
+    """
+    bare = _without_weights(model)
+    proto = onnx_ir.to_proto(bare)
+    try:
+        return onnx_ir.from_proto(onnx.shape_inference.infer_shapes(proto, strict_mode=True, data_prop=True))
+    except _ERRORS:
+        _forget_types(bare)
+    try:
+        return onnx_ir.from_proto(onnx.shape_inference.infer_shapes(onnx_ir.to_proto(bare), data_prop=True))
+    except _ERRORS:
+        return onnx_ir.from_proto(proto)
+
+
+_ERRORS: Final = (
+    RuntimeError,
+    ValueError,
+    onnx.shape_inference.InferenceError,
+    onnx.checker.ValidationError,
+    DecodeError,
+)
+"""What inference raises on models that contradict themselves or that it cannot follow."""
+
+
+def _forget_types(model: onnx_ir.Model) -> None:
+    """Take away what the file states of the results of ONNX's own operators."""
+    for node in model.graph:
+        if node.domain in DEFAULT_DOMAINS:
+            for value in node.outputs:
+                value.shape, value.type = None, None
+
+
+def _without_weights(model: onnx_ir.Model) -> onnx_ir.Model:
+    """A copy in which big initializers are inputs: inference needs their types only."""
+    copy = model.clone()
+    graph = copy.graph
+    for name, value in list(graph.initializers.items()):
+        if value.const_value is None or value.const_value.nbytes <= _SMALL_BYTES:
+            continue
+        value.shape = onnx_ir.Shape(value.const_value.shape.numpy())
+        value.type = onnx_ir.TensorType(value.const_value.dtype)
+        value.const_value = None
+        del graph.initializers[name]
+        if value not in graph.inputs:
+            graph.inputs.append(value)
+    return with_inner_data(copy)

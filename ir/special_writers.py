@@ -1,0 +1,216 @@
+"""The operators whose way back to ONNX hangs on more than their schema."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from typing import TYPE_CHECKING, Final, TypeAlias
+
+import numpy as np
+import onnx_ir
+
+from ir.onnx_form import RawNode, Surroundings, UnwritableError, Written, generic, one_node, prefix_of
+from ir.operators import OPERATORS, Operator
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from ir.graph import AttributeValue
+
+
+def _dims(value: AttributeValue) -> tuple[int, ...]:
+    if not isinstance(value, tuple):
+        raise UnwritableError("a shape must be a tuple")
+    return value
+
+
+def _reshape(
+    operator: Operator,
+    inputs: tuple[str, ...],
+    outputs: tuple[str, ...],
+    attributes: Mapping[str, AttributeValue],
+    around: Surroundings,
+) -> Written:
+    """Reshape to a constant where 0 (copy) and -1 (the rest) can say it, else to a computed shape."""
+    target = _dims(attributes["shape"])
+    source_type = around.type_of(inputs[0])
+    source = source_type.shape if source_type is not None else ()
+    entries = [
+        0 if dim <= 0 and position < len(source) and source[position] == dim else dim
+        for position, dim in enumerate(target)
+    ]
+    num_unknown = sum(dim < 0 for dim in entries)
+    literal_zeros = [axis for axis, dim in enumerate(target) if dim == 0 and source[axis : axis + 1] != (0,)]
+    if literal_zeros:
+        if around.opset >= 14 and all(dim >= 0 for dim in target):
+            return _constant_target(operator, inputs[0], outputs, target, {"allowzero": 1})
+        if len(literal_zeros) > 1 or 0 in entries[: literal_zeros[0]] + entries[literal_zeros[0] + 1 :] or num_unknown:
+            raise UnwritableError(f"Reshape to {target} needs allowzero, which opset {around.opset} has not")
+        entries[literal_zeros[0]] = -1
+    if num_unknown > 1:
+        return _computed(operator, inputs, outputs, target, around)
+    entries = [-1 if dim < 0 else dim for dim in entries]
+    if around.opset < 5:
+        return one_node(operator, inputs, outputs, {"shape": tuple(entries)})
+    return _constant_target(operator, inputs[0], outputs, entries, {})
+
+
+def _constant_target(
+    operator: Operator,
+    source: str,
+    outputs: tuple[str, ...],
+    entries: Sequence[int],
+    attributes: Mapping[str, AttributeValue | np.ndarray],
+) -> Written:
+    name = f"{prefix_of(outputs)}/shape"
+    return one_node(operator, (source, name), outputs, attributes, {name: np.array(entries, dtype=np.int64)})
+
+
+def _expand(
+    operator: Operator,
+    inputs: tuple[str, ...],
+    outputs: tuple[str, ...],
+    attributes: Mapping[str, AttributeValue],
+    around: Surroundings,
+) -> Written:
+    """Expand with 1 where the input has the dimension already, so that symbols need not be computed."""
+    target = _dims(attributes["shape"])
+    source_type = around.type_of(inputs[0])
+    source = source_type.shape if source_type is not None else ()
+    offset = len(target) - len(source)
+    entries = [
+        1 if dim < 0 and position >= offset and source[position - offset] == dim else dim
+        for position, dim in enumerate(target)
+    ]
+    if any(dim < 0 for dim in entries):
+        return _computed(operator, inputs, outputs, entries, around)
+    return _constant_target(operator, inputs[0], outputs, entries, {})
+
+
+def _computed(
+    operator: Operator,
+    inputs: tuple[str, ...],
+    outputs: tuple[str, ...],
+    entries: Sequence[int],
+    around: Surroundings,
+) -> Written:
+    """The shape as a concatenation of constants and of dimensions of the model's inputs."""
+    prefix = prefix_of(outputs)
+    nodes: list[RawNode] = []
+    constants: dict[str, np.ndarray] = {}
+    parts: list[str] = []
+    for position, dim in enumerate(entries):
+        part = f"{prefix}/dim{position}"
+        parts.append(part)
+        if dim >= 0:
+            constants[part] = np.array([dim], dtype=np.int64)
+            continue
+        if dim not in around.symbol_sources:
+            raise UnwritableError(f"{operator.onnx_name}: no input of the model has the dimension {dim}")
+        source, axis = around.symbol_sources[dim]
+        shape, index = f"{part}/shape", f"{part}/index"
+        constants[index] = np.array([axis], dtype=np.int64)
+        nodes.append(RawNode(op_type="Shape", domain="", inputs=(source,), outputs=(shape,), attributes={}))
+        gathered: Mapping[str, AttributeValue | np.ndarray] = {"axis": 0}
+        nodes.append(
+            RawNode(op_type="Gather", domain="", inputs=(shape, index), outputs=(part,), attributes=gathered),
+        )
+    joined = f"{prefix}/shape"
+    nodes.append(RawNode(op_type="Concat", domain="", inputs=tuple(parts), outputs=(joined,), attributes={"axis": 0}))
+    last = one_node(operator, (inputs[0], joined), outputs, {}).nodes
+    return Written(nodes=(*nodes, *last), constants=constants)
+
+
+def _constant_of_shape(
+    operator: Operator,
+    inputs: tuple[str, ...],
+    outputs: tuple[str, ...],
+    attributes: Mapping[str, AttributeValue],
+    around: Surroundings,
+) -> Written:
+    del inputs, around
+    shape = _dims(attributes["shape"])
+    value, dtype = attributes["value"], attributes["dtype"]
+    if any(dim < 0 for dim in shape) or not isinstance(dtype, int):
+        raise UnwritableError("ConstantOfShape: the shape must be known")
+    name = f"{prefix_of(outputs)}/shape"
+    filler = np.array([value], dtype=onnx_ir.DataType(dtype).numpy())
+    return one_node(operator, (name,), outputs, {"value": filler}, {name: np.array(shape, dtype=np.int64)})
+
+
+def _shape(
+    operator: Operator,
+    inputs: tuple[str, ...],
+    outputs: tuple[str, ...],
+    attributes: Mapping[str, AttributeValue],
+    around: Surroundings,
+) -> Written:
+    """``start`` and ``end`` exist from opset 15 on; before, only the whole shape can be said."""
+    source = around.type_of(inputs[0])
+    if source is not None and attributes["start"] == 0 and attributes["end"] == source.rank:
+        return one_node(operator, inputs, outputs, {})
+    if around.opset < 15:
+        raise UnwritableError(f"Shape has no start and end at opset {around.opset}")
+    return one_node(operator, inputs, outputs, dict(attributes))
+
+
+def _slice(
+    operator: Operator,
+    inputs: tuple[str, ...],
+    outputs: tuple[str, ...],
+    attributes: Mapping[str, AttributeValue],
+    around: Surroundings,
+) -> Written:
+    """Before opset 10 the step is always 1 and the bounds are attributes."""
+    if around.opset >= 10:
+        return generic(operator, inputs, outputs, attributes, around)
+    if any(step != 1 for step in _dims(attributes["steps"])):
+        raise UnwritableError(f"Slice has no steps at opset {around.opset}")
+    bounds = {name: attributes[name] for name in ("starts", "ends", "axes")}
+    return one_node(operator, inputs, outputs, bounds)
+
+
+def _softmax(
+    operator: Operator,
+    inputs: tuple[str, ...],
+    outputs: tuple[str, ...],
+    attributes: Mapping[str, AttributeValue],
+    around: Surroundings,
+) -> Written:
+    """Before opset 13 the axis counted from the front and only the last means the same."""
+    if around.opset >= 13:
+        return generic(operator, inputs, outputs, attributes, around)
+    source = around.type_of(inputs[0])
+    if attributes["axis"] != -1 or source is None:
+        raise UnwritableError(f"{operator.onnx_name} over another axis than the last at opset {around.opset}")
+    return one_node(operator, inputs, outputs, {"axis": source.rank - 1})
+
+
+def _reduce(
+    operator: Operator,
+    inputs: tuple[str, ...],
+    outputs: tuple[str, ...],
+    attributes: Mapping[str, AttributeValue],
+    around: Surroundings,
+) -> Written:
+    """Axes from the front below opset 11, where a negative axis meant nothing yet."""
+    source = around.type_of(inputs[0])
+    if around.opset < 11 and source is not None:
+        front = tuple(axis % source.rank for axis in _dims(attributes["axes"]))
+        attributes = {**attributes, "axes": front}
+    return generic(operator, inputs, outputs, attributes, around)
+
+
+_Special: TypeAlias = Callable[
+    [Operator, tuple[str, ...], tuple[str, ...], "Mapping[str, AttributeValue]", Surroundings],
+    Written,
+]
+
+SPECIAL: Final[Mapping[str, _Special]] = {
+    "Reshape": _reshape,
+    "Expand": _expand,
+    "ConstantOfShape": _constant_of_shape,
+    "Shape": _shape,
+    "Slice": _slice,
+    **dict.fromkeys(("Softmax", "LogSoftmax", "Hardmax"), _softmax),
+    **dict.fromkeys((name for name in OPERATORS if name.startswith("Reduce")), _reduce),
+}

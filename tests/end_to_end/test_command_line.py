@@ -1,0 +1,105 @@
+"""``python -m eqsat.run`` on a transformer block, for real: shipped rules, real times, its own process."""
+
+from __future__ import annotations
+
+import json
+import os
+import subprocess
+import sys
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import onnx
+import pytest
+
+import eqsat
+from eqsat.report import SCHEMA, Report
+from eqsat.runtime import SessionSettings
+from tests.end_to_end import blocks
+from tests.finalists import models
+from tests.finalists.fake_runtime import FakeRuntime
+
+TIMEOUT_S = 120.0
+
+
+def command_line(folder: Path, *arguments: str | Path) -> subprocess.CompletedProcess[str]:
+    root = Path(eqsat.__file__).parents[1]
+    return subprocess.run(
+        [sys.executable, "-m", "eqsat.run", *map(str, arguments), "--threads", "1", "-v"],
+        capture_output=True,
+        encoding="utf-8",
+        env={**os.environ, "PYTHONPATH": str(root), "TMPDIR": str(folder), "XDG_CACHE_HOME": str(folder / "cache")},
+        timeout=TIMEOUT_S,
+        check=False,
+    )
+
+
+def report_of(path: Path) -> dict[str, Any]:
+    record: dict[str, Any] = json.loads(path.read_text())
+    return record
+
+
+def test_a_transformer_block(tmp_path: Path) -> None:
+    model = models.save(tmp_path / "block.onnx", blocks.transformer_block("batch"))
+    before = model.read_bytes()
+    database, first, second = tmp_path / "prices.sqlite", tmp_path / "1.json", tmp_path / "2.json"
+    options = ("--cost-db", database, "--time-budget", "20", "--input-shape", "x:2,16,32")
+    done = command_line(tmp_path, model, tmp_path / "out.onnx", *options, "--json", first)
+    assert done.returncode == 0, done.stderr
+    assert model.read_bytes() == before
+    report = Report.from_record(report_of(first))
+    assert report_of(first)["schema"] == SCHEMA
+    assert report.output == str(tmp_path / "out.onnx")
+    assert report.verified
+    assert report.egraph is not None
+    assert report.egraph.stop_reason == "saturated"
+    assert report.extraction is not None
+    assert report.peak_rss_bytes > 0
+    assert {"load", "search", "price", "extract", "build", "measure", "total"} <= report.seconds.keys()
+    if report.status == "unchanged":
+        assert (tmp_path / "out.onnx").read_bytes() == before
+    else:
+        assert report.latency is not None
+        assert report.latency.speedup_low > 1.0
+        assert report.rules
+    onnx.checker.check_model(str(tmp_path / "out.onnx"))
+    runtime = FakeRuntime()
+    for batch in (1, 3):
+        feeds = {"x": models.weights(batch, 16, 32, seed=batch)}
+        one, two = (runtime.outputs(path, feeds, SessionSettings()) for path in (model, tmp_path / "out.onnx"))
+        np.testing.assert_allclose(one["y"], two["y"], rtol=1e-4, atol=1e-5)
+    assert not [path for path in tmp_path.iterdir() if path.name.startswith("eqsat-")]
+
+    done = command_line(tmp_path, model, "--dry-run", *options, "--json", second)
+    assert done.returncode == 0, done.stderr
+    assert not (tmp_path / "block.opt.onnx").exists()
+    assert report_of(second)["output"] == ""
+    assert "prices measured" in done.stderr or report.status == "unchanged"
+
+
+def test_where_no_rule_applies_the_file_is_copied(tmp_path: Path) -> None:
+    model = models.save(tmp_path / "plain.onnx", models.chain(1, "Tanh"))
+    done = command_line(tmp_path, model, "--json", tmp_path / "report.json")
+    assert done.returncode == 0, done.stderr
+    assert (tmp_path / "plain.opt.onnx").read_bytes() == model.read_bytes()
+    report = report_of(tmp_path / "report.json")
+    assert (report["status"], report["reason"]) == ("unchanged", "no rule applies to this model")
+
+
+@pytest.mark.parametrize(
+    ("rules", "message"),
+    [
+        pytest.param("(rewrite (Relu x) (Relu x)", "broken.egg:1:1", id="cut off"),
+        pytest.param(models.rewrite("(Relu x)", "(Abs x)", "relu-abs"), "has no `; SOURCE` comment", id="no source"),
+    ],
+)
+def test_broken_rules_are_one_line(tmp_path: Path, rules: str, message: str) -> None:
+    model = models.save(tmp_path / "plain.onnx", models.chain(1, "Tanh"))
+    (tmp_path / "broken.egg").write_text(rules)
+    done = command_line(tmp_path, model, "--rules", tmp_path / "broken.egg")
+    assert done.returncode == 4
+    last = done.stderr.splitlines()[-1]
+    assert message in last
+    assert "Traceback" not in done.stderr
+    assert not (tmp_path / "plain.opt.onnx").exists()

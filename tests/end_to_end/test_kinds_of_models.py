@@ -1,0 +1,159 @@
+"""Dynamic shapes, control flow, old opsets, targets: the road is the same, with times by table."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+import onnx
+import pytest
+
+from eqsat.job import Job, Target
+from eqsat.optimizer import optimize
+from eqsat.report import Report, Status
+from eqsat.runtime import SessionSettings
+from eqsat.scratch import read_best
+from tests.end_to_end import blocks
+from tests.finalists import models
+from tests.finalists.fake_runtime import FakeRuntime
+
+TWICE = models.HEADER + models.rewrite("(Neg (Neg x))", "x", "neg-twice")
+GELU = """
+; SOURCE gelu(x) = x (1 + erf(x / sqrt 2)) / 2
+; FLOATS reassociates
+(rewrite (Mul (Mul x (Add (Erf (Div x root)) one)) half) (MsGelu x)
+  :when ((near root 1.4142135623730951) (near one 1.0) (near half 0.5)) :ruleset opt :name "gelu-provider")
+; SOURCE gelu(x) = x (1 + erf(x / sqrt 2)) / 2
+; FLOATS reassociates
+(rewrite (Mul (Mul x (Add (Erf (Div x root)) one)) half) (Gelu x "none")
+  :when ((near root 1.4142135623730951) (near one 1.0) (near half 0.5)) :ruleset opt :name "gelu-standard")
+"""
+FINITE = "; SOURCE x - x = 0 for finite x\n; FLOATS finite\n" + models.rewrite("(Neg (Neg x))", "x", "neg-twice")
+
+Run = Callable[..., tuple[Report, Path]]
+
+
+@pytest.fixture
+def run(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Run:
+    """Optimises a model with some rules and no others; gives the report and the path of what was kept."""
+    rules_path = tmp_path / "rules.egg"
+    monkeypatch.setattr("eqsat.rules.book.shipped_rules_path", lambda: rules_path)
+
+    def go(model: onnx.ModelProto, rules: str, **options: object) -> tuple[Report, Path]:
+        rules_path.write_text(rules)
+        scratch = tmp_path / "scratch"
+        scratch.mkdir()
+        path = models.save(tmp_path / "model.onnx", model)
+        job = Job(input_path=str(path), scratch_dir=str(scratch), cost_db=str(tmp_path / "prices.sqlite"), threads=1)
+        report = optimize(
+            replace(job, **options),  # type: ignore[arg-type]
+            lambda _: None,
+            runtime=FakeRuntime({"Gelu": 1.0}).as_runtime(),
+            clock=lambda: 0.0,
+        )
+        best = read_best(scratch)
+        assert best is not None
+        return report, best.model_path or path
+
+    return go
+
+
+def outputs(path: Path, feeds: dict[str, np.ndarray]) -> dict[str, np.ndarray]:
+    return FakeRuntime().outputs(path, feeds, SessionSettings())
+
+
+def check_equal(tmp_path: Path, found: Path, shape: tuple[int, ...]) -> None:
+    for seed in range(3):
+        feeds = {"x": np.random.default_rng(seed).standard_normal(shape, dtype=np.float32)}
+        expected = outputs(tmp_path / "model.onnx", feeds)["y"]
+        np.testing.assert_allclose(outputs(found, feeds)["y"], expected, rtol=1e-4, atol=1e-5)
+
+
+def gelu_chain(opset: int) -> onnx.ModelProto:
+    constants = {"root": blocks.scalar(2**0.5), "one": blocks.scalar(1), "half": blocks.scalar(0.5)}
+    nodes = [
+        models.node("Div", "x root", "a"),
+        models.node("Erf", "a", "b"),
+        models.node("Add", "b one", "c"),
+        models.node("Mul", "x c", "d"),
+        models.node("Mul", "d half", "y"),
+    ]
+    return models.make(nodes, [("x", [2, 8])], [("y", [2, 8])], constants, opset=opset)
+
+
+@pytest.mark.parametrize("batch", [2, "batch"])
+def test_a_transformer_block(run: Run, tmp_path: Path, batch: int | str) -> None:
+    report, found = run(blocks.transformer_block(batch), GELU)
+    assert report.status is Status.OPTIMIZED
+    assert "Gelu" in models.operators(found)
+    assert "Erf" not in models.operators(found)
+    check_equal(tmp_path, found, (2, 16, 32))
+    dim = onnx.load_model(found).graph.output[0].type.tensor_type.shape.dim[0]
+    if batch == "batch":
+        assert dim.dim_param == "batch"
+        check_equal(tmp_path, found, (5, 16, 32))
+    else:
+        assert dim.dim_value == 2
+
+
+@pytest.mark.parametrize(("make", "operator"), [(blocks.conditional, "If"), (blocks.loop, "Loop")])
+def test_control_flow_stays_as_it_is(
+    run: Run, tmp_path: Path, make: Callable[[], onnx.ModelProto], operator: str
+) -> None:
+    report, found = run(make(), TWICE)
+    assert report.status is Status.OPTIMIZED
+    assert models.operators(found).count(operator) == 1
+    assert "Neg" not in models.operators(found)
+    check_equal(tmp_path, found, (2, 3))
+    before, after = (
+        next(node for node in onnx.load_model(path).graph.node if node.op_type == operator)
+        for path in (tmp_path / "model.onnx", found)
+    )
+    graphs = [[attribute.g.node for attribute in each.attribute] for each in (before, after)]
+    assert graphs[0] == graphs[1]
+
+
+@pytest.mark.parametrize(
+    ("opset", "target", "domains"),
+    [
+        pytest.param(18, Target.PROVIDER, {"com.microsoft"}, id="the provider's own"),
+        pytest.param(20, Target.PORTABLE, {""}, id="standard"),
+    ],
+)
+def test_the_target_decides_which_operators_come_in(
+    run: Run, tmp_path: Path, opset: int, target: Target, domains: set[str]
+) -> None:
+    report, found = run(gelu_chain(opset), GELU, target=target)
+    assert report.status is Status.OPTIMIZED
+    graph = onnx.load_model(found).graph
+    assert [node.op_type for node in graph.node] == ["Gelu"]
+    assert {node.domain for node in graph.node} == domains
+    check_equal(tmp_path, found, (2, 8))
+
+
+def test_an_opset_without_the_operator_drops_the_rule(run: Run) -> None:
+    report, _ = run(gelu_chain(18), GELU, target=Target.PORTABLE)
+    assert (report.status, report.reason) == (Status.UNCHANGED, "no rule applies to this model")
+
+
+@pytest.mark.parametrize(("is_strict", "status"), [(False, Status.OPTIMIZED), (True, Status.UNCHANGED)])
+def test_strict_runs_assume_nothing_about_values(run: Run, is_strict: bool, status: Status) -> None:
+    report, _ = run(models.chain(2), FINITE, is_strict=is_strict)
+    assert report.status is status
+
+
+@pytest.mark.parametrize("name", ["neg-twice", "opt"])
+def test_rules_can_be_left_out(run: Run, name: str) -> None:
+    report, _ = run(models.chain(2), TWICE, skip_rules=(name,))
+    assert report.reason == "no rule applies to this model"
+
+
+def test_the_shapes_of_the_user_are_measured_at(run: Run, tmp_path: Path) -> None:
+    nodes = [models.node("Neg", "x", "a"), models.node("Neg", "a", "y")]
+    model = models.make(nodes, [("x", ["n", 3])], [("y", ["n", 3])])
+    report, found = run(model, TWICE, input_shapes={"x": (11, 3)})
+    assert report.status is Status.OPTIMIZED
+    check_equal(tmp_path, found, (11, 3))
+    assert report.operators.after == {"Identity": 1}

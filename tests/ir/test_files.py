@@ -1,0 +1,333 @@
+"""Files: what is refused, and how one line says why; what is written, and when it appears."""
+
+from __future__ import annotations
+
+import copy
+import os
+from collections.abc import Callable
+from pathlib import Path
+
+import numpy as np
+import onnx
+import onnx_ir
+import pytest
+from onnx import TensorProto, helper, numpy_helper
+
+from ir import onnx_file
+from ir.atomic_file import replacing
+from ir.errors import InvalidModelError
+from ir.onnx_file import (
+    copy_model,
+    external_files,
+    load_model,
+    model_to_path,
+    move_model,
+    path_to_model,
+    read_metadata,
+    write_model,
+)
+from tests.ir.graphs import assert_same_results, make_model, save, value
+
+WEIGHTS = np.arange(600, dtype=np.float32).reshape(2, 300)
+FEEDS = {"x": np.ones((2, 300), dtype=np.float32)}
+
+
+def _model() -> onnx.ModelProto:
+    return make_model(
+        [helper.make_node("Add", ["x", "w"], ["y"])], [value("x", (2, 300))], [value("y", (2, 300))], {"w": WEIGHTS}
+    )
+
+
+def _names(folder: Path) -> list[str]:
+    return sorted(path.name for path in folder.iterdir())
+
+
+def _external(folder: Path, name: str = "m.onnx", location: str = "m.bin") -> Path:
+    onnx.save(_model(), folder / name, save_as_external_data=True, location=location, size_threshold=0)
+    return folder / name
+
+
+def _relocated(path: Path, **entries: str) -> Path:
+    """Change what a model says of its external data."""
+    model = onnx.load(path, load_external_data=False)
+    for entry in model.graph.initializer[0].external_data:
+        entry.value = entries.get(entry.key, entry.value)
+    path.write_bytes(model.SerializeToString())
+    return path
+
+
+@pytest.mark.parametrize("data", [b"", b"garbage" * 50, b"\x08"])
+def test_what_is_no_model_is_refused(data: bytes, tmp_path: Path) -> None:
+    path = tmp_path / "m.onnx"
+    path.write_bytes(data)
+    with pytest.raises(InvalidModelError) as caught:
+        load_model(path)
+    assert str(path) in str(caught.value)
+    assert "\n" not in str(caught.value)
+
+
+def test_what_is_no_file_is_refused(tmp_path: Path) -> None:
+    with pytest.raises(InvalidModelError, match="no such file"):
+        load_model(tmp_path / "m.onnx")
+    with pytest.raises(InvalidModelError, match="folder"):
+        load_model(tmp_path)
+
+
+def test_a_model_is_refused_wherever_it_is_cut(tmp_path: Path) -> None:
+    data = _model().SerializeToString()
+    path = tmp_path / "m.onnx"
+    for end in range(1, len(data) - 1, 97):
+        path.write_bytes(data[:end])
+        with pytest.raises(InvalidModelError):
+            load_model(path)
+
+
+def test_flipped_bytes_make_no_other_error(tmp_path: Path) -> None:
+    data = bytearray(_model().SerializeToString())
+    rng = np.random.default_rng(0)
+    path = tmp_path / "m.onnx"
+    num_refused = 0
+    for _ in range(200):
+        changed = bytearray(data)
+        for position in rng.integers(0, 140, size=2):
+            changed[position] = rng.integers(256)
+        path.write_bytes(changed)
+        try:
+            load_model(path)
+        except InvalidModelError:
+            num_refused += 1
+    assert num_refused > 50
+
+
+def _with_opset(version: int) -> onnx.ModelProto:
+    model = _model()
+    model.opset_import[0].version = version
+    return model
+
+
+def _changed(change: Callable[[onnx.ModelProto], object]) -> onnx.ModelProto:
+    model = _model()
+    change(model)
+    return model
+
+
+def _sparse() -> onnx.SparseTensorProto:
+    values = numpy_helper.from_array(np.ones(1, dtype=np.float32), "s")
+    return helper.make_sparse_tensor(values, numpy_helper.from_array(np.zeros(1, dtype=np.int64)), [4])
+
+
+@pytest.mark.parametrize(
+    ("model", "reason"),
+    [
+        (_with_opset(0), "opset 0"),
+        (_with_opset(999), "opset 999"),
+        (_changed(lambda m: setattr(m, "ir_version", 999)), "IR version 999"),
+        (_changed(lambda m: m.ClearField("opset_import")), "operator set"),
+        (_changed(lambda m: m.ClearField("graph")), "not an ONNX model"),
+        (_changed(lambda m: m.graph.ClearField("output")), "no output"),
+        (_changed(lambda m: m.graph.node[0].input.append("nowhere")), "'nowhere' is used and never defined"),
+        (_changed(lambda m: setattr(m.graph.output[0], "name", "nowhere")), "'nowhere' is used and never defined"),
+        (_changed(lambda m: m.graph.node.append(m.graph.node[0])), "'y' is defined twice"),
+        (_changed(lambda m: m.graph.input.append(m.graph.input[0])), "'x' is defined twice"),
+        (_changed(lambda m: m.graph.initializer.append(m.graph.initializer[0])), "'w' is defined twice"),
+        (_changed(lambda m: setattr(m.graph.initializer[0], "name", "")), "no name"),
+        (_changed(lambda m: m.training_info.add()), "training information"),
+        (_changed(lambda m: m.configuration.add()), "device configurations"),
+        (_changed(lambda m: m.graph.sparse_initializer.append(_sparse())), "sparse initializers"),
+        (_changed(lambda m: m.graph.quantization_annotation.add()), "quantization annotations"),
+        (_changed(lambda m: m.graph.node[0].attribute.append(helper.make_attribute("s", _sparse()))), "not a valid"),
+    ],
+)
+def test_what_is_broken_or_would_be_lost_is_refused(model: onnx.ModelProto, reason: str, tmp_path: Path) -> None:
+    with pytest.raises(InvalidModelError, match=reason) as caught:
+        load_model(save(model, tmp_path))
+    assert "\n" not in str(caught.value)
+
+
+def test_a_cycle_is_refused(tmp_path: Path) -> None:
+    nodes = [helper.make_node("Add", ["x", "b"], ["y"]), helper.make_node("Abs", ["y"], ["b"])]
+    with pytest.raises(InvalidModelError, match="not a valid"):
+        load_model(save(make_model(nodes, [value("x")], [value("y")]), tmp_path))
+
+
+def test_nodes_out_of_order_are_put_in_order(tmp_path: Path) -> None:
+    nodes = [helper.make_node("Relu", ["a"], ["y"]), helper.make_node("Abs", ["x"], ["a"])]
+    model = load_model(save(make_model(nodes, [value("x")], [value("y")]), tmp_path))
+    assert [node.op_type for node in model.graph] == ["Abs", "Relu"]
+
+
+@pytest.mark.parametrize("location", ["../m.bin", "/etc/passwd", "sub/../../m.bin", "nothing.bin", ""])
+def test_external_data_outside_the_folder_is_refused(location: str, tmp_path: Path) -> None:
+    folder = tmp_path / "models"
+    folder.mkdir()
+    (tmp_path / "m.bin").write_bytes(bytes(2400))
+    path = _relocated(_external(folder), location=location)
+    with pytest.raises(InvalidModelError, match="folder"):
+        load_model(path)
+
+
+@pytest.mark.parametrize("link", [os.symlink, os.link])
+def test_linked_external_data_is_refused(link: Callable[[Path, Path], None], tmp_path: Path) -> None:
+    folder = tmp_path / "models"
+    folder.mkdir()
+    path = _external(folder)
+    (folder / "m.bin").rename(tmp_path / "secret.bin")
+    link(tmp_path / "secret.bin", folder / "m.bin")
+    with pytest.raises(InvalidModelError, match="links are refused"):
+        load_model(path)
+
+
+def test_external_data_in_a_linked_folder_is_refused(tmp_path: Path) -> None:
+    (tmp_path / "elsewhere").mkdir()
+    (tmp_path / "models").mkdir()
+    path = _relocated(_external(tmp_path / "models"), location="sub/m.bin")
+    (tmp_path / "models" / "m.bin").rename(tmp_path / "elsewhere" / "m.bin")
+    (tmp_path / "models" / "sub").symlink_to(tmp_path / "elsewhere")
+    with pytest.raises(InvalidModelError, match="leaves the model's folder"):
+        load_model(path)
+
+
+@pytest.mark.parametrize("entries", [{"offset": "8"}, {"offset": "-8"}, {"length": "8"}, {"length": "99999"}])
+def test_external_data_that_is_too_short_is_refused(entries: dict[str, str], tmp_path: Path) -> None:
+    path = _relocated(_external(tmp_path), **entries)
+    with pytest.raises(InvalidModelError):
+        load_model(path)
+
+
+def test_a_written_model_stands_alone(tmp_path: Path) -> None:
+    source = _external(tmp_path)
+    target = tmp_path / "out" / "copy.onnx"
+    target.parent.mkdir()
+    write_model(load_model(source), target)
+    (tmp_path / "m.bin").unlink()
+    assert _names(target.parent) == ["copy.onnx"]
+    assert_same_results(_model(), onnx.load(target), FEEDS)
+
+
+def test_external_tensors_of_attributes_come_along(tmp_path: Path) -> None:
+    node = helper.make_node("Constant", [], ["w"], value=numpy_helper.from_array(WEIGHTS, "t"))
+    model = make_model(
+        [node, helper.make_node("Add", ["x", "w"], ["y"])], [value("x", (2, 300))], [value("y", (2, 300))]
+    )
+    outside = copy.deepcopy(model)
+    onnx.save(outside, tmp_path / "m.onnx", save_as_external_data=True, size_threshold=0, convert_attribute=True)
+    assert external_files(load_model(tmp_path / "m.onnx"))
+    write_model(load_model(tmp_path / "m.onnx"), tmp_path / "n.onnx")
+    assert not external_files(load_model(tmp_path / "n.onnx"))
+    assert_same_results(model, onnx.load(tmp_path / "n.onnx"), FEEDS)
+
+
+def test_a_big_model_has_its_tensors_beside_it(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(onnx_file, "MAX_PROTO_BYTES", 1000)
+    source = save(_model(), tmp_path)
+    target = tmp_path / "big.onnx"
+    write_model(load_model(source), target)
+    (tensor,) = onnx.load(target, load_external_data=False).graph.initializer
+    assert {entry.key: entry.value for entry in tensor.external_data}["location"] == "big.onnx.data"
+    assert_same_results(_model(), onnx.load(target), FEEDS)
+    write_model(load_model(target), target)  # onto the very files it is read from
+    assert_same_results(_model(), onnx.load(target), FEEDS)
+
+
+def test_a_model_that_moves_takes_its_tensors_along(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(onnx_file, "MAX_PROTO_BYTES", 1000)
+    source = _external(tmp_path)
+    (tmp_path / "out").mkdir()
+    move_model(source, tmp_path / "out" / "moved.onnx")
+    assert _names(tmp_path / "out") == ["moved.onnx", "moved.onnx.data"]
+    assert_same_results(_model(), onnx.load(tmp_path / "out" / "moved.onnx"), FEEDS)
+
+
+def test_a_copy_has_the_same_bytes(tmp_path: Path) -> None:
+    source = _external(tmp_path)
+    (tmp_path / "out").mkdir()
+    for _ in range(2):
+        copy_model(source, tmp_path / "out" / "copy.onnx")
+    assert (tmp_path / "out" / "copy.onnx").read_bytes() == source.read_bytes()
+    assert (tmp_path / "out" / "m.bin").read_bytes() == (tmp_path / "m.bin").read_bytes()
+
+
+def test_a_copy_leaves_the_tensors_of_other_models_alone(tmp_path: Path) -> None:
+    source = _external(tmp_path)
+    (tmp_path / "out").mkdir()
+    (tmp_path / "out" / "m.bin").write_bytes(b"another model's")
+    copy_model(source, tmp_path / "out" / "copy.onnx")
+    assert (tmp_path / "out" / "m.bin").read_bytes() == b"another model's"
+    assert_same_results(_model(), onnx.load(tmp_path / "out" / "copy.onnx"), FEEDS)
+
+
+@pytest.mark.parametrize("limit", [1000, onnx_file.MAX_PROTO_BYTES])
+def test_a_model_in_memory_becomes_a_file(limit: int, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(onnx_file, "MAX_PROTO_BYTES", limit)
+    path = model_to_path(_model(), tmp_path)
+    assert_same_results(_model(), path_to_model(path), FEEDS)
+
+
+def test_a_big_broken_model_in_memory_is_refused(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(onnx_file, "MAX_PROTO_BYTES", 1000)
+    model = _changed(lambda m: m.graph.node.append(m.graph.node[0]))
+    with pytest.raises(InvalidModelError):
+        model_to_path(model, tmp_path)
+
+
+def test_metadata_is_read_without_the_tensors(tmp_path: Path) -> None:
+    model = _model()
+    helper.set_model_props(model, {"author": "me"})
+    assert read_metadata(save(model, tmp_path)) == {"author": "me"}
+
+
+def _write_half(target: Path) -> None:
+    with replacing(target) as temporary:
+        temporary.write_text("half")
+        raise KeyboardInterrupt
+
+
+def test_a_file_is_there_whole_or_not_at_all(tmp_path: Path) -> None:
+    target = tmp_path / "t"
+    target.write_text("old")
+    with pytest.raises(KeyboardInterrupt):
+        _write_half(target)
+    assert target.read_text() == "old"
+    assert _names(tmp_path) == ["t"]
+    with replacing(target) as temporary:
+        temporary.write_text("new")
+    assert target.read_text() == "new"
+
+
+@pytest.mark.parametrize(("is_durable", "count"), [(True, 2), (False, 0)])
+def test_only_durable_files_wait_for_the_disk(
+    is_durable: bool, count: int, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    calls: list[int] = []
+    monkeypatch.setattr(os, "fsync", calls.append)
+    monkeypatch.setattr(onnx_file, "MAX_PROTO_BYTES", 1000)
+    write_model(load_model(save(_model(), tmp_path)), tmp_path / "big.onnx", is_durable=is_durable)
+    assert len(calls) == count
+
+
+def test_tensors_of_every_type_survive(tmp_path: Path) -> None:
+    names = ("BFLOAT16", "FLOAT8E4M3FN", "FLOAT16", "INT4", "UINT4", "INT8", "COMPLEX64", "DOUBLE", "UINT64", "BOOL")
+    tensors = [helper.make_tensor(name, getattr(TensorProto, name), [3], [1, 0, 1]) for name in names]
+    tensors.append(helper.make_tensor("STRING", TensorProto.STRING, [2], [b"one", "zwölf".encode()]))
+    tensors.append(helper.make_tensor("SCALAR", TensorProto.FLOAT, [], [2.5]))
+    tensors.append(helper.make_tensor("EMPTY", TensorProto.FLOAT, [0, 3], []))
+    model = make_model([helper.make_node("Relu", ["x"], ["y"])], [value("x")], [value("y")])
+    model.graph.initializer.extend(tensors)
+    target = tmp_path / "n.onnx"
+    write_model(load_model(save(model, tmp_path)), target)
+    found = {tensor.name: tensor for tensor in onnx.load(target).graph.initializer}
+    for tensor in tensors:
+        assert found[tensor.name].data_type == tensor.data_type
+        np.testing.assert_array_equal(numpy_helper.to_array(found[tensor.name]), numpy_helper.to_array(tensor))
+
+
+def test_a_model_that_cannot_be_written_leaves_nothing(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    model = load_model(save(_model(), tmp_path, "in.onnx"))
+
+    def fail(*arguments: object, **settings: object) -> None:
+        raise OSError(28, "No space left on device")
+
+    monkeypatch.setattr(onnx_ir, "save", fail)
+    with pytest.raises(OSError, match="space"):
+        write_model(model, tmp_path / "out.onnx")
+    assert _names(tmp_path) == ["in.onnx"]

@@ -1,0 +1,77 @@
+"""Searches by name: built in, from entry points, and those that do not exist."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from importlib.metadata import EntryPoint
+
+import pytest
+
+from eqsat.errors import UsageError
+from eqsat.search.chance import Random
+from eqsat.search.greedy import Greedy
+from eqsat.search.interface import Arena, Outcome, Search, SearchBudget, StopReason
+from eqsat.search.registry import make_search, search_names
+from eqsat.search.saturation import Saturate
+
+
+class Lazy:
+    """A search of somebody else's."""
+
+    def __init__(self, options: Mapping[str, str]) -> None:
+        self.options = dict(options)
+
+    def run(self, arena: Arena, budget: SearchBudget) -> Outcome:
+        return Outcome(stop_reason=StopReason.NO_GAIN, num_steps=0, num_applied=0)
+
+
+@pytest.fixture
+def installed(monkeypatch: pytest.MonkeyPatch) -> None:
+    """An installed package offers the search ``lazy``."""
+    entry = EntryPoint(name="lazy", value=f"{__name__}:Lazy", group="eqsat.searches")
+    monkeypatch.setattr(EntryPoint, "load", lambda self: Lazy)
+    monkeypatch.setattr(
+        "eqsat.search.registry.entry_points", lambda group: [entry] if group == "eqsat.searches" else []
+    )
+
+
+@pytest.mark.parametrize(
+    ("name", "options", "expected"),
+    [
+        ("saturate", {}, Saturate()),
+        ("saturate", {"max-per-rule": "7"}, Saturate(max_per_rule=7)),
+        ("greedy", {"min-gain": "0.5"}, Greedy(min_gain=0.5)),
+        ("random", {"steps": "3"}, Random(num_steps=3)),
+    ],
+)
+def test_options_reach_the_search(name: str, options: dict[str, str], expected: Search) -> None:
+    assert make_search(name, options) == expected
+
+
+@pytest.mark.parametrize(
+    ("name", "options", "message"),
+    [
+        ("gready", {}, r"there is no search 'gready' \(there are: saturate, greedy, random"),
+        ("greedy", {"steps": "3"}, r"search 'greedy' has no option 'steps' \(it has: min-gain\)"),
+        ("random", {"steps": "0"}, "option 'steps' must be a number above 0, not '0'"),
+        ("random", {"steps": "many"}, "option 'steps' must be a number above 0, not 'many'"),
+        ("greedy", {"min-gain": "much"}, "option 'min-gain' must be a number, not 'much'"),
+        ("greedy", {"min-gain": "nan"}, "option 'min-gain' must be a number from 0 to 1, not 'nan'"),
+        ("greedy", {"min-gain": "-0.5"}, "option 'min-gain' must be a number from 0 to 1, not '-0.5'"),
+    ],
+)
+def test_a_mistake_is_named(name: str, options: dict[str, str], message: str) -> None:
+    with pytest.raises(UsageError, match=message):
+        make_search(name, options)
+
+
+@pytest.mark.usefixtures("installed")
+def test_packages_offer_searches() -> None:
+    assert search_names()[-1] == "lazy"
+    found = make_search("lazy", {"any": "thing"})
+    assert isinstance(found, Lazy)
+    assert found.options == {"any": "thing"}
+
+
+def test_the_built_in_ones_come_first() -> None:
+    assert search_names()[:3] == ("saturate", "greedy", "random")
