@@ -53,6 +53,7 @@ class Progress:
         self._emit = emit
         self._findings = findings
         self._clock = clock
+        self._inside_s = 0.0
 
     def tell(self, stage: Stage, message: str, fraction: float | None = None) -> None:
         """Tell one thing."""
@@ -60,11 +61,14 @@ class Progress:
 
     @contextmanager
     def stage(self, stage: Stage, message: str) -> Iterator[None]:
-        """Tell that a stage begins, and add the time until its end to its seconds."""
+        """Tell that a stage begins, and add the time until its end to its seconds, without stages inside it."""
         self.tell(stage, message)
         began = self._clock()
+        around_s, self._inside_s = self._inside_s, 0.0
         try:
             yield
         finally:
+            elapsed_s = self._clock() - began
             seconds = self._findings.seconds
-            seconds[stage.value] = seconds.get(stage.value, 0.0) + self._clock() - began
+            seconds[stage.value] = seconds.get(stage.value, 0.0) + elapsed_s - self._inside_s
+            self._inside_s = around_s + elapsed_s

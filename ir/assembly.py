@@ -81,7 +81,7 @@ class _Assembler:
         for node in nodes:
             if node.source is not None and node.is_opaque:
                 self._opaque(node, node.source)
-            else:
+            elif any(node.outputs):
                 written = write_node(node.operator, node.inputs, node.outputs, node.attributes, self.around)
                 self._written(node, written)
         graph_outputs = self._outputs(outputs)

@@ -86,9 +86,12 @@ _OLD_ATTRIBUTES: Final[Mapping[tuple[str, int], str]] = {
 """Inputs of the normal form that older opsets have as attributes."""
 
 
-def prefix_of(outputs: Sequence[str]) -> str:
-    """Return what the names of further values start with: the first output that has a name."""
-    return next(name for name in outputs if name)
+def prefix_of(inputs: Sequence[str], outputs: Sequence[str]) -> str:
+    """Return what the names of further values start with: the first output's name, and no input's or output's."""
+    prefix = next(name for name in outputs if name)
+    while any(name.startswith(f"{prefix}/") for name in (*inputs, *outputs)):
+        prefix += "_"
+    return prefix
 
 
 def generic(
@@ -118,7 +121,7 @@ def generic(
     rest = list(enumerate(inputs))
     for formal in schema.inputs:
         if formal.name in lifted:
-            name = f"{prefix_of(outputs)}/{formal.name}"
+            name = f"{prefix_of(inputs, outputs)}/{formal.name}"
             constants[name] = _elements(operator, formal.name, lifted[formal.name])
             names.append(name)
         else:

@@ -61,7 +61,7 @@ def _constant_target(
     entries: Sequence[int],
     attributes: Mapping[str, AttributeValue | np.ndarray],
 ) -> Written:
-    name = f"{prefix_of(outputs)}/shape"
+    name = f"{prefix_of((source,), outputs)}/shape"
     return one_node(operator, (source, name), outputs, attributes, {name: np.array(entries, dtype=np.int64)})
 
 
@@ -94,7 +94,7 @@ def _computed(
     around: Surroundings,
 ) -> Written:
     """The shape as a concatenation of constants and of dimensions of the model's inputs."""
-    prefix = prefix_of(outputs)
+    prefix = prefix_of(inputs, outputs)
     nodes: list[RawNode] = []
     constants: dict[str, np.ndarray] = {}
     parts: list[str] = []
@@ -127,12 +127,12 @@ def _constant_of_shape(
     attributes: Mapping[str, AttributeValue],
     around: Surroundings,
 ) -> Written:
-    del inputs, around
+    del around
     shape = _dims(attributes["shape"])
     value, dtype = attributes["value"], attributes["dtype"]
     if any(dim < 0 for dim in shape) or not isinstance(dtype, int):
         raise UnwritableError("ConstantOfShape: the shape must be known")
-    name = f"{prefix_of(outputs)}/shape"
+    name = f"{prefix_of(inputs, outputs)}/shape"
     filler = np.array([value], dtype=onnx_ir.DataType(dtype).numpy())
     return one_node(operator, (name,), outputs, {"value": filler}, {name: np.array(shape, dtype=np.int64)})
 

@@ -34,7 +34,8 @@ def write_node(
     """
     operator = OPERATORS[operator_name]
     special = SPECIAL.get(operator_name, generic)
-    return special(operator, tuple(inputs), _outputs(operator, outputs, attributes, around), attributes, around)
+    named = _outputs(operator, outputs, attributes, around, prefix_of(inputs, outputs))
+    return special(operator, tuple(inputs), named, attributes, around)
 
 
 def is_writable(node: Node, around: Surroundings) -> bool:
@@ -53,18 +54,19 @@ def _outputs(
     outputs: Sequence[str],
     attributes: Mapping[str, AttributeValue],
     around: Surroundings,
+    prefix: str,
 ) -> tuple[str, ...]:
     """A name for every output that a node must have, used or not; none for optional ones at the end."""
     names = list(outputs)
     pieces = attributes.get("split")
     if isinstance(pieces, tuple):
         names.extend([""] * (len(pieces) - len(names)))
-        return tuple(name or f"{prefix_of(outputs)}/piece{position}" for position, name in enumerate(names))
+        return tuple(name or f"{prefix}/piece{position}" for position, name in enumerate(names))
     schema = schema_of(operator, around.opset)
     if schema is not None and operator.is_multi:
         for position, formal in enumerate(schema.outputs[: len(names)]):
             if not names[position] and formal.option == onnx.defs.OpSchema.FormalParameterOption.Single:
-                names[position] = f"{prefix_of(outputs)}/{formal.name}"
+                names[position] = f"{prefix}/{formal.name}"
     while not names[-1]:
         names.pop()
     return tuple(names)

@@ -34,10 +34,10 @@ HANDLES: Final = {"Tensor": "tensor-at", "Multi": "multi-at", "TList": "list-at"
 """For each sort of e-classes the function that gives them numbers: ``(tensor-at 17)`` is an e-class."""
 
 FACTS_TEXT: Final = """
-(function shape (Tensor) Dims :no-merge)
-(function dtype (Tensor) i64 :no-merge)
-(function rank (Tensor) i64 :no-merge)
-(function last (Tensor) i64 :no-merge)
+(function shape (Tensor) Dims :merge old)
+(function dtype (Tensor) i64 :merge old)
+(function rank (Tensor) i64 :merge old)
+(function last (Tensor) i64 :merge (max old new))
 (function scalar (Tensor) f64 :merge old)
 (relation near (Tensor f64))
 (relation constant (Tensor))
@@ -47,6 +47,11 @@ FACTS_TEXT: Final = """
 (relation present (Tensor))
 (relation root (Tensor))
 (relation sibling (Tensor Tensor Tensor i64 i64))
+"""
+"""Facts of e-classes.
+
+A union may join two types that differ where one has a symbol and the other a number: both are true of the value, so
+either may stand. Types that contradict each other are found by the session, which knows the rule to blame.
 """
 
 

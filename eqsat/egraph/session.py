@@ -29,6 +29,7 @@ from eqsat.egraph.mirror import Mirror, UntypedError, naming_commands, sort_of
 from eqsat.egraph.schema import HANDLES, fact_rules_text, schema_text
 from eqsat.egraph.view import Candidate, NewRow, View
 from eqsat.rules.gate import NOOP, GatedRule, Program, declare, gate
+from eqsat.rules.relevance import relevant
 from eqsat.rules.signatures import Role
 from ir.inference import TypeInference, TypeInferenceError
 from ir.operators import OPERATORS
@@ -103,7 +104,7 @@ class Session:
         self.refused: dict[str, str] = {}
         self._egraph = EGraph()
         used = {node.operator for node in graph.nodes if node.operator}
-        self.program = self._declare(rules, used)
+        self.program = self._declare(relevant(rules, used), used)
         self._reader = ValueReader(self._egraph, self.program.signatures)
         self._view = View()
         self._members: dict[int, list[ENode]] = {}

@@ -3,13 +3,25 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import onnx
 import pytest
 from onnx import TensorProto, helper, numpy_helper
 
-from tests.ir.graphs import BOOL, INT64, assert_same_results, make_model, operators, read_proto, round_trip, run, value
+from tests.ir.graphs import (
+    BOOL,
+    INT64,
+    assert_same_results,
+    make_model,
+    operators,
+    read_proto,
+    round_trip,
+    run,
+    value,
+    write_back,
+)
 
 ONES = np.ones((2, 3), dtype=np.float32)
 
@@ -53,7 +65,8 @@ def test_functions_and_their_overloads_stay(tmp_path: Path) -> None:
     ]
     model = make_model(nodes, [value("x")], [value("y")], domains=["d"], functions=functions, ir_version=10)
     written = round_trip(model, tmp_path)
-    assert list(written.functions) == functions
+    kept = [(each.domain, each.name, each.overload, each.node[0].op_type) for each in written.functions]
+    assert kept == [("d", "F", "", "Neg"), ("d", "F", "r", "Relu")]
     assert [(node.op_type, node.overload) for node in written.graph.node] == [("F", ""), ("F", "r")]
 
 
@@ -78,16 +91,8 @@ def test_outputs_may_be_inputs_constants_or_doubles(names: tuple[str, str], tmp_
     model = make_model(
         [helper.make_node("Add", ["x", "w"], ["y"])], [value("x")], [value(name) for name in names], {"w": ONES}
     )
-    assert_same_results(
-        model, round_trip(model, tmp_path) if "y" in names and names[0] != "y" else _back(model, tmp_path), {"x": ONES}
-    )
-
-
-def _back(model: onnx.ModelProto, folder: Path) -> onnx.ModelProto:
-    """A round trip of what ONNX Runtime takes and ONNX's checker does not."""
-    from tests.ir.graphs import write_back
-
-    return write_back(read_proto(model, folder), folder / "written.onnx")
+    written = write_back(read_proto(model, tmp_path), tmp_path / "written.onnx")
+    assert_same_results(model, written, {"x": ONES})
 
 
 def test_inputs_nobody_uses_stay(tmp_path: Path) -> None:
@@ -150,7 +155,7 @@ def test_string_constants_pass_through(tmp_path: Path) -> None:
     "attribute",
     [{"value_int": 3}, {"value_float": 2.5}, {"value_ints": [1, 2, 3]}, {"value_floats": [1.0, 2.0, 3.0]}],
 )
-def test_constants_of_every_spelling_are_constants(attribute: dict[str, object], tmp_path: Path) -> None:
+def test_constants_of_every_spelling_are_constants(attribute: dict[str, Any], tmp_path: Path) -> None:
     nodes = [helper.make_node("Constant", [], ["c"], **attribute), helper.make_node("CastLike", ["c", "x"], ["d"])]
     nodes.append(helper.make_node("Add", ["x", "d"], ["y"]))
     model = make_model(nodes, [value("x")], [value("y")])
@@ -186,7 +191,7 @@ def test_branches_capture_what_is_outside(tmp_path: Path) -> None:
         {"w": ONES * 3},
     )
     graph = read_proto(model, tmp_path)
-    assert graph.nodes[-1].inputs == ("c", "h", "w", "x")
+    assert set(graph.nodes[-1].inputs) == {"c", "h", "w", "x"}
     written = round_trip(model, tmp_path)
     for condition in (True, False):
         assert_same_results(model, written, {"c": np.array(condition), "x": -ONES})
