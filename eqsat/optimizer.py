@@ -6,7 +6,7 @@ import random
 import time
 from collections.abc import Callable, Mapping
 from pathlib import Path
-from typing import TYPE_CHECKING, Final, final
+from typing import TYPE_CHECKING, Final, assert_never, final
 
 import numpy as np
 
@@ -28,7 +28,7 @@ from eqsat.report import Report
 from eqsat.rules.book import RuleBook, load_rules
 from eqsat.runtime.runtime import Runtime
 from eqsat.runtime.settings import CPU_PROVIDER, CUDA_PROVIDER, SessionSettings
-from eqsat.search.interface import Arena, SearchBudget
+from eqsat.search.interface import Arena, SearchBudget, StopReason
 from eqsat.search.registry import make_search
 from eqsat.verify.errors import UnsupportedInputError
 from eqsat.verify.inputs import input_specs, random_feeds
@@ -38,6 +38,7 @@ from ir.reader import read
 
 if TYPE_CHECKING:
     from eqsat.finalists.tournament import Finalist, Tournament
+    from eqsat.search.interface import Outcome
     from ir.graph import Graph
 
 MAX_SOLVE_S: Final = 30.0
@@ -150,7 +151,7 @@ class _Run:
 
         explored = explore(rules, self.schedule.deadline(SEARCH_SHARE))
         if explored is None:
-            return keep_input(self.findings, "no rule applies to this model")
+            return keep_input(self.findings, _why_nothing_was_applied(self.findings.search))
         entered = finals.open(explored)
         if entered is not None:
             return finals.run(explored, *entered)
@@ -252,6 +253,18 @@ class _Run:
             return None
         guilty = culprits(suspects, is_sound, lambda: self.clock() >= deadline)
         return (guilty, *sound[guilty]) if guilty in sound else None
+
+
+def _why_nothing_was_applied(outcome: Outcome | None) -> str:
+    match outcome.stop_reason if outcome is not None else StopReason.SATURATED:
+        case StopReason.SATURATED:
+            return "no rule applies to this model"
+        case StopReason.NO_GAIN:
+            return "no rule makes this model cheaper by itself"
+        case StopReason.TIME_LIMIT | StopReason.ENODE_LIMIT | StopReason.STEP_LIMIT as limit:
+            return f"the search ended before a rule was applied ({limit})"
+        case never:
+            assert_never(never)
 
 
 def _has_merges(session: Session) -> bool:

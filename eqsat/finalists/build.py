@@ -71,7 +71,7 @@ def build(
     nodes, constants = fold(session, rebuilt, runtime, path)
     model = assemble(session.graph, nodes, constants, rebuilt.types)
     model.metadata_props.update(metadata or {})
-    write_model(model, path)
+    write_model(model, path, is_durable=False)
     origins = Counter(rebuilt.origins) + _unions(session)
     return Built(path=path, origins=origins, operators=operator_counts(model.graph))
 
@@ -108,7 +108,7 @@ def fold(
     settings = SessionSettings(level=OptimizationLevel.DISABLED)
     try:
         model = assemble(session.graph, needed, rebuilt.constants, rebuilt.types, outputs=frontier, inputs=())
-        write_model(model, part_path)
+        write_model(model, part_path, is_durable=False)
         values = runtime.outputs(part_path, {}, settings)
     except MeasurementError:
         return list(rebuilt.nodes), constants

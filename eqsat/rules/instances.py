@@ -62,7 +62,7 @@ class Precision(Enum):
 
     @property
     def dtype(self) -> np.dtype:
-        """numpy's element type."""
+        """The same for numpy."""
         return np.dtype(self.value[1])
 
 
@@ -226,7 +226,7 @@ class _Drawing:
 
     def _values(self, shape: tuple[int, ...], dtype: str, *, is_positive: bool) -> np.ndarray:
         if dtype == "bool":
-            return self._rng.random(shape) < 0.7  # noqa: PLR2004  # masks keep more than they hide
+            return self._rng.random(shape) < 0.7  # masks keep more than they hide
         if dtype.startswith("int"):
             return self._rng.integers(1 if is_positive else -5, 6, shape).astype(dtype)
         values = self._rng.standard_normal(shape)
@@ -271,23 +271,22 @@ class _Drawing:
         return self._atom(token)
 
     def _atom(self, token: str) -> Term:
+        number = _NUMBER.fullmatch(token)
+        if number:
+            return self._number(number["number"], is_constant=bool(number["constant"]))
         if token.startswith('"'):
             return token[1:-1]
-        if token == "$f":  # noqa: S105
-            return self._precision.number
         if re.fullmatch(r"\?[A-Z]", token):
             self._factor(token)
             return Symbol(token[1:])
-        number = _NUMBER.fullmatch(token)
-        if number and number["constant"]:
-            return self._scalar(float(number["number"]))
-        if number and not number["number"].lstrip("-").isdigit():
-            return float(number["number"])
-        if _SIZE.fullmatch(token):
-            return self._size(token)
         if re.fullmatch(r"[a-z]\w*", token):
             return Name(token)
-        raise InstanceError(f"no term: {token}")
+        return self._precision.number if token == "$f" else self._size(token)  # noqa: S105  # no password
+
+    def _number(self, text: str, *, is_constant: bool) -> Term:
+        if is_constant:
+            return self._scalar(float(text))
+        return int(text) if text.lstrip("-").isdigit() else float(text)
 
     def _scalar(self, value: float) -> Name:
         name = f"scalar {value!r}"

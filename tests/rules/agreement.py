@@ -15,7 +15,7 @@ import onnx
 import onnxruntime as ort
 from onnx.reference import ReferenceEvaluator
 
-from eqsat.egraph.enode import ABSENT, CONS, CONST, INPUT, NIL, OUT, ENode
+from eqsat.egraph.enode import CONST, INPUT, ENode
 from eqsat.egraph.session import Session
 from eqsat.rules import FloatClass
 from ir.graph import AttributeValue
@@ -60,7 +60,9 @@ class UnevaluableError(Exception):
 class Values:
     """Values of the e-classes of a session."""
 
-    def __init__(self, session: Session, feeds: Mapping[str, np.ndarray], sizes: Mapping[int, int], engine: Engine) -> None:
+    def __init__(
+        self, session: Session, feeds: Mapping[str, np.ndarray], sizes: Mapping[int, int], engine: Engine
+    ) -> None:
         self._session = session
         self._feeds = feeds
         self._sizes = dict(sizes)
@@ -83,7 +85,7 @@ class Values:
             left = []
             for handle, enode in todo:
                 if all(child in self._values for child in enode.children):
-                    num_forms += self._take(handle, self._evaluate(handle, enode), enode, floats)
+                    num_forms += self._take(handle, self._evaluate(enode), enode, floats)
                 else:
                     left.append((handle, enode))
             if len(left) == len(todo):
@@ -106,26 +108,28 @@ class Values:
             return 1
         return 0
 
-    def _evaluate(self, handle: int, enode: ENode) -> Value:
+    def _evaluate(self, enode: ENode) -> Value:
         children = [self._values[child] for child in enode.children]
-        match enode.operator:
-            case operator if operator == INPUT:
-                return self._feeds[str(enode.attributes[0])]
-            case operator if operator == CONST:
-                return np.asarray(self._session.encoding.constants[int(enode.attributes[0])].numpy())  # type: ignore[arg-type]
-            case operator if operator in {ABSENT}:
-                return None
-            case operator if operator == NIL:
-                return ()
-            case operator if operator == CONS:
+        if enode.is_operator:
+            row = OPERATORS[enode.operator]
+            results = self._run(enode, children[0] if row.is_variadic else tuple(children))  # type: ignore[arg-type]
+            return results if row.is_multi else results[0]
+        return self._structure(enode, children)
+
+    def _structure(self, enode: ENode, children: list[Value]) -> Value:
+        match enode.operator, enode.attributes:
+            case "Input", (str(name),):
+                return self._feeds[name]
+            case "Const", (int(number),):
+                return np.asarray(self._session.encoding.constants[number].numpy())
+            case "Out", (int(index),):
+                return children[0][index]  # type: ignore[index]
+            case "Cons", ():
                 return (children[0], *children[1])  # type: ignore[arg-type, misc]
-            case operator if operator == OUT:
-                return children[0][enode.attributes[0]]  # type: ignore[index]
-            case operator:
-                row = OPERATORS[operator]
-                inputs = children[0] if row.is_variadic else tuple(children)
-                results = self._run(enode, inputs)  # type: ignore[arg-type]
-                return results if row.is_multi else results[0]
+            case "Nil", ():
+                return ()
+            case _:
+                return None
 
     def _static(self, attribute: AttributeValue) -> AttributeValue:
         if isinstance(attribute, tuple):

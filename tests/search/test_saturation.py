@@ -84,6 +84,15 @@ def test_an_explosive_rule_leaves_room_for_the_others(tmp_path: Path) -> None:
     assert session.applied == {"neg-twice": 3, "relu-twice": 1}
 
 
+def test_two_explosive_rules_share_the_room(tmp_path: Path) -> None:
+    operators = ["Neg"] * 8 + ["Relu"] * 9
+    names = ["x", *(f"h{index}" for index in range(1, len(operators))), "y"]
+    nodes = [models.node(operator, names[index], names[index + 1]) for index, operator in enumerate(operators)]
+    session = models.session(tmp_path, models.make(nodes, [("x", [2])], [("y", [2])]), models.rules(SHARED, PUSH))
+    Saturate().run(arena(session), SearchBudget(max_steps=1, max_enodes=session.size().num_enodes + 8))
+    assert session.applied == {"neg-twice": 2, "relu-twice": 2}
+
+
 def test_all_are_applied_where_there_is_room(tmp_path: Path) -> None:
     session = models.session(tmp_path, models.chain(9, "Neg"), models.rules(SHARED))
     available = len(session.candidates())
