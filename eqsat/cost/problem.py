@@ -192,17 +192,11 @@ def _finite_for_the_model(session: Session, clusters: list[tuple[int, Cluster]],
     """The model's own e-nodes must stay choosable even where they could not be priced."""
     finite = [cost for cost in cost_us if cost < math.inf]
     dear = max(finite, default=1.0)
-    own = set(session.encoding.nodes) | {_renamed(session, enode) for enode in session.encoding.nodes}
+    own = session.model_nodes()
     return [
         dear if cost == math.inf and len(cluster.enodes) == 1 and cluster.enodes[0] in own else cost
         for cost, (_, cluster) in zip(cost_us, clusters, strict=True)
     ]
-
-
-def _renamed(session: Session, enode: ENode) -> ENode:
-    """An e-node of the model as it is called now that unions have renamed its children."""
-    children = tuple(session.mirror.canonical[child] for child in enode.children)
-    return ENode(enode.operator, children, enode.attributes)
 
 
 def _is_folded(session: Session, maker: MicroMaker, handle: int, enode: ENode, constants: frozenset[int]) -> bool:

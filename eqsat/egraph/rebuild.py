@@ -65,6 +65,7 @@ class _Rebuilder:
         self.origins: dict[str, set[int]] = {}
         self.made: dict[int, int] = {}
         self.old_names = self._old_names()
+        self.own_nodes = session.model_nodes()
 
     def _old_names(self) -> dict[int, str]:
         """The model's own name for an e-class."""
@@ -228,7 +229,7 @@ class _Rebuilder:
             opaque = self.encoding.opaques[int(enode.attributes[0])]  # type: ignore[arg-type]
             explicit = len(opaque.source.inputs) if opaque.source is not None else len(inputs)
             return replace(opaque, inputs=(*inputs[:explicit], *opaque.inputs[explicit:]), outputs=outputs)
-        known = self.encoding.nodes.get(enode)
+        known = self.own_nodes.get(enode)
         return Node(
             operator=enode.operator,
             inputs=inputs,

@@ -40,7 +40,7 @@ if TYPE_CHECKING:
 
     from eqsat.egraph.egglog import Command, FrozenFunction
     from eqsat.rules.book import RuleBook
-    from ir.graph import Graph
+    from ir.graph import Graph, Node
 
 NEAR_RELATIVE: Final = 1e-6
 """Relative difference up to which a constant counts as the number a rule names: exporters round to float32."""
@@ -77,6 +77,7 @@ class Checkpoint:
     members: dict[int, list[ENode]]
     candidates: list[Candidate]
     applied: Counter[str]
+    hopeless: frozenset[Candidate]
 
 
 @final
@@ -209,6 +210,15 @@ class Session:
         """Return the e-class of each of the model's outputs."""
         return tuple(self.mirror.canonical[handle] for handle in self.encoding.roots)
 
+    def model_nodes(self) -> dict[ENode, Node]:
+        """Return the e-nodes that the model itself has, as they are called now, with its nodes."""
+        canonical = self.mirror.canonical
+        found: dict[ENode, Node] = {}
+        for enode, node in self.encoding.nodes.items():
+            children = tuple(canonical[child] for child in enode.children)
+            found.setdefault(ENode(enode.operator, children, enode.attributes), node)
+        return found
+
     def checkpoint(self) -> None:
         """Remember the state, for :meth:`undo`."""
         run(self._egraph, *parse(self._egraph, "(push 1)", Location("session", 1, 1)))
@@ -220,6 +230,7 @@ class Session:
                 members={handle: list(enodes) for handle, enodes in self._members.items()},
                 candidates=list(self._candidates),
                 applied=Counter(self.applied),
+                hopeless=frozenset(self._hopeless),
             ),
         )
 
@@ -233,6 +244,7 @@ class Session:
         run(self._egraph, *parse(self._egraph, "(pop 1)", Location("session", 1, 1)))
         self.mirror, self._view, self._reader = state.mirror, state.view, state.reader
         self._members, self._candidates, self.applied = state.members, state.candidates, state.applied
+        self._hopeless = set(state.hopeless)
 
     # --- one step -------------------------------------------------------------------------------------------
 
