@@ -121,7 +121,7 @@ class _Encoder:
             return
         if kind != "f" or bool(np.isfinite(array).all()):
             self.facts.append(assert_fact(call("finite", term)))
-        if is_number and array.size == 1 and array.ndim <= 1:
+        if is_number and array.size == 1 and array.ndim <= 1 and _is_exact(array):
             self.facts.append(set_value("scalar", [term], float_lit(float(array.reshape(-1)[0]))))
 
     def _node(self, node: Node) -> None:
@@ -185,6 +185,12 @@ class _Encoder:
                     terms = [class_term(TENSOR, handle) for handle in (left, output, right)]
                     numbers = [int_lit(index), int_lit(len(pairs))]
                     self.facts.append(assert_fact(call("sibling", *terms, *numbers)))
+
+
+def _is_exact(array: np.ndarray) -> bool:
+    """Whether the one element of an array is a finite number that a float64 holds."""
+    element = array.reshape(-1)[0]
+    return bool(np.isfinite(element)) and element.item() == float(element)
 
 
 UNTYPED: Final[tuple[()]] = ()

@@ -234,7 +234,9 @@ def _divide(one: Binding, two: Binding) -> Binding:
 
 
 def _remainder(one: int, two: int) -> int:
-    return int(math.fmod(one, two))
+    """What is left of a division cut towards zero; it has the sign of ``one``."""
+    rest = abs(one) % abs(two)
+    return -rest if one < 0 else rest
 
 
 def _replaced(vector: tuple[int, ...], index: int, value: int) -> tuple[int, ...]:

@@ -16,9 +16,9 @@ from ir.types import Symbols
 PLACE = Location("probe", 1, 1)
 SCHEMA = "(sort IVec (Vec i64)) (relation whole (i64)) (relation real (f64)) (relation vector (IVec))"
 
-BIG = 2**62
+BIG = 2**62 + 1
 NUMBERS = (-7, -2, -1, 0, 1, 3, 8, BIG, -BIG)
-REALS = ("-2.5", "-0.5", "0.0", "0.3", "2.0", "1e300")
+REALS = ("-2.5", "-0.5", "0.0", "0.3", "2.0", "1e200")
 VECTORS = ("(vec-empty)", "(vec-of 1)", "(vec-of 4 5 6)")
 
 WHOLE = [
@@ -34,7 +34,7 @@ WHOLE = [
     *(f"(vec-get {one} {index})" for one in VECTORS for index in (-1, 0, 2, 3)),
 ]
 REAL = [
-    *(f"({name} {one} {two})" for name in ("+", "-", "*", "min", "max") for one in REALS for two in REALS),
+    *(f"({name} {one} {two})" for name in ("+", "-", "*", "min", "max") for one in REALS for two in REALS[:-1]),
     *(f"(/ {one} {two})" for one in REALS for two in REALS if float(two)),
     *(f"({name} {one})" for name in ("abs", "neg") for one in REALS),
     *(f"(to-f64 {one})" for one in NUMBERS),
@@ -68,6 +68,11 @@ def test_primitives_are_those_of_egglog(relation: str, sort: str, terms: list[st
         if egglogs != mine:
             differences.append((term, egglogs, mine))
     assert not differences
+
+
+def test_numbers_that_are_not_finite_are_no_attributes() -> None:
+    schema = parse(EGraph(), SCHEMA, PLACE)
+    assert _by_heads(EGraph(), schema, Signatures.of(schema), "real", "f64", "(* 1e200 1e200)") is None
 
 
 def _by_egglog(schema: list[Command], signatures: Signatures, relation: str, sort: str, term: str) -> object:

@@ -11,8 +11,8 @@ from onnx import helper
 
 from eqsat.egraph.enode import ENode
 from eqsat.egraph.session import Session, UnsoundRulesError
-from tests.egraph.sessions import matches, names, of_rule, session_of
-from tests.ir.graphs import BOOL, value
+from tests.egraph.sessions import matches, names, of_rule, rules, session_of
+from tests.ir.graphs import BOOL, INT64, make_model, read_proto, value
 
 N = helper.make_node
 
@@ -143,12 +143,10 @@ def test_ungated_rules_run_before_anything_is_offered(tmp_path: Path) -> None:
 
 
 def test_unions_of_a_symbol_and_a_number_stand(tmp_path: Path) -> None:
-    nodes = [N("Relu", ["x"], ["a"]), N("Thing", ["x"], ["t"], domain="org.example"), N("Neg", ["t"], ["y"])]
-    from tests.egraph.sessions import rules
-    from tests.ir.graphs import make_model, read_proto
-
-    model = make_model(nodes, [value("x")], [value("a"), value("y", ("n", 3))], domains=["org.example"])
-    form = '(rule ((= a (Relu x)) (= y (Neg t))) ((union a y)) :ruleset simp :name "join")'
+    nodes = [N("Relu", ["x"], ["a"]), N("Thing", ["x"], ["t"], domain="org.example"), N("Gather", ["x", "t"], ["y"])]
+    outputs = [value("a"), value("y", ("n", 3)), value("t", ("n",), INT64)]
+    model = make_model(nodes, [value("x")], outputs, domains=["org.example"])
+    form = '(rule ((= a (Relu x)) (= y (Gather x t 0))) ((union a y)) :ruleset simp :name "join")'
     session = Session(read_proto(model, tmp_path), rules(form))
     values = session.encoding.values
     assert session.mirror.canonical[values["y"]] == session.mirror.canonical[values["a"]]
@@ -180,6 +178,6 @@ def test_two_sessions_grow_alike(tmp_path: Path) -> None:
 def test_an_origin_is_known_by_the_name_of_its_rule(tmp_path: Path) -> None:
     session = session_of(tmp_path, CHAIN, RELU_MAX, NEG_NEG)
     session.apply(session.candidates())
-    assert {enode.operator: rule for enode, rule in session.mirror.origins.items() if enode.is_operator} == {
+    assert {enode.operator: origin.rule for enode, origin in session.mirror.origins.items() if enode.is_operator} == {
         "Max": "relu-max"
     }
