@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import importlib.metadata
+import math
 import platform
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -68,7 +69,6 @@ def unchanged_report(findings: Findings, reason: str) -> Report:
         status=Status.UNCHANGED,
         reason=reason,
         verified=True,
-        latency=_latency(findings),
         egraph=_egraph(findings),
         extraction=_extraction(findings),
         operators=OperatorCounts(before=counts, after=counts),
@@ -118,7 +118,7 @@ def optimized_report(
 def _latency(findings: Findings) -> Latency | None:
     comparison = findings.comparison
     result = comparison.results.get(1) if comparison is not None else None
-    if comparison is None or result is None:
+    if comparison is None or result is None or not math.isfinite(result.speedup_high):
         return None
     return Latency(
         provider=findings.job.providers[0],

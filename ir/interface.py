@@ -7,10 +7,12 @@ from typing import TYPE_CHECKING, Final
 
 import onnx_ir
 
-if TYPE_CHECKING:
-    import numpy as np
+from ir.data_types import numpy_dtype
 
+if TYPE_CHECKING:
     from ir.graph import Graph, Node
+
+__all__ = ["input_names", "numpy_dtype", "op_type", "tensor_dtype", "unseeded_random_operators"]
 
 _RANDOM: Final = frozenset(
     {"Bernoulli", "Multinomial", "RandomNormal", "RandomNormalLike", "RandomUniform", "RandomUniformLike"},
@@ -23,16 +25,6 @@ def tensor_dtype(graph: Graph, name: str) -> int | None:
         if value.name == name and isinstance(value.type, onnx_ir.TensorType):
             return int(value.type.dtype) or None
     return None
-
-
-def numpy_dtype(dtype: int) -> np.dtype:
-    """Return NumPy's type for an ``onnx.TensorProto.DataType`` number (``ml_dtypes`` for the newer floats).
-
-    Raises:
-        TypeError: NumPy has none.
-        ValueError: There is no such number.
-    """
-    return onnx_ir.DataType(dtype).numpy()
 
 
 def op_type(node: Node) -> str:

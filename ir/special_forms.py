@@ -80,9 +80,9 @@ RESHAPES: Final = frozenset({"Reshape", "Squeeze", "Unsqueeze", "Flatten"})
 
 
 def _writable_shape(shape: Sequence[int], context: Context) -> tuple[int, ...]:
-    """A shape that can be written as a Reshape's or Expand's target when its input is gone."""
+    """A shape that can be written as a Reshape's target when its input is gone: one dimension may be left to -1."""
     unknown = [dim for dim in shape if dim < 0]
-    if len(unknown) > 1 and not all(dim in context.backed_symbols for dim in unknown):
+    if len(unknown) > 1 and sum(dim not in context.backed_symbols for dim in unknown) > 1:
         raise OpaqueError
     if unknown and 0 in shape:  # -1 has no meaning beside a dimension of size 0
         raise OpaqueError

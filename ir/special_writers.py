@@ -93,16 +93,21 @@ def _computed(
     entries: Sequence[int],
     around: Surroundings,
 ) -> Written:
-    """The shape as a concatenation of constants and of dimensions of the model's inputs."""
+    """The shape as a concatenation of constants and of dimensions of the model's inputs; a Reshape may lack one."""
     prefix = prefix_of(inputs, outputs)
     nodes: list[RawNode] = []
     constants: dict[str, np.ndarray] = {}
     parts: list[str] = []
+    is_rest_taken = False
     for position, dim in enumerate(entries):
         part = f"{prefix}/dim{position}"
         parts.append(part)
         if dim >= 0:
             constants[part] = np.array([dim], dtype=np.int64)
+            continue
+        if dim not in around.symbol_sources and operator.name == "Reshape" and not is_rest_taken:
+            is_rest_taken = True
+            constants[part] = np.array([-1], dtype=np.int64)
             continue
         if dim not in around.symbol_sources:
             raise UnwritableError(f"{operator.onnx_name}: no input of the model has the dimension {dim}")

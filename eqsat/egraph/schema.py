@@ -44,7 +44,6 @@ FACTS_TEXT: Final = """
 (relation constants (TList))
 (relation finite (Tensor))
 (relation finites (TList))
-(relation present (Tensor))
 (relation root (Tensor))
 (relation sibling (Tensor Tensor Tensor i64 i64))
 """
@@ -103,7 +102,7 @@ def fact_rules_text(operators: Iterable[str] = OPERATORS) -> str:
     """Return the rules behind the facts that follow from structure alone, for ruleset ``facts``.
 
     ``constant`` holds of an e-class some e-node of which has constant children only. ``rank`` and ``last`` are read
-    off ``shape``. ``present`` holds of whatever is not ``(Absent)``: it follows from having a shape.
+    off ``shape``.
     """
     lines = ['(rule ((= y (Absent))) ((constant y) (finite y)) :ruleset facts :name "constant-absent")']
     for name in operators:
@@ -124,7 +123,7 @@ def fact_rules_text(operators: Iterable[str] = OPERATORS) -> str:
         dims = " ".join(f"d{axis}" for axis in range(rank))
         last = f" (set (last x) d{rank - 1})" if rank else ""
         lines.append(
-            f"(rule ((= (shape x) (S{rank}{' ' if rank else ''}{dims}))) ((set (rank x) {rank}){last} (present x)) "
+            f"(rule ((= (shape x) (S{rank}{' ' if rank else ''}{dims}))) ((set (rank x) {rank}){last}) "
             f':ruleset facts :name "rank-{rank}")',
         )
     return "\n".join(lines)

@@ -50,7 +50,7 @@ def detour(source: Path, target: Path, rules: RuleBook, mode: Mode, seed: int = 
             if not candidates:
                 break
             session.apply(candidates[:MAX_CANDIDATES])
-    assert not session.refused
+    assert not session.refused, session.refused
     choice = random_choice(session, np.random.default_rng(seed))
     rebuilt = rebuild(session, choice)
     write_model(assemble(graph, rebuilt.nodes, rebuilt.constants, rebuilt.types), target, is_durable=False)

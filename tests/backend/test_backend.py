@@ -52,7 +52,11 @@ def test_what_was_right_stays_right(mode: Mode, tmp_path: Path) -> None:
     cases = _cases()
     for case in cases:
         source.write_bytes(case.proto.SerializeToString())
-        used = detour(source, target, rules, mode)
+        try:
+            used = detour(source, target, rules, mode)
+        except Exception as error:  # noqa: BLE001  # whatever it is, the case that showed it must be named
+            wrong[case.name] = repr(error)[:300]
+            continue
         if not _is_right(case):
             continue
         num_right += 1

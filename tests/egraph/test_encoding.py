@@ -55,7 +55,7 @@ def _probe(fact: str, folder: Path) -> list[str]:
         ("(= (last c) 3)", ["endless", "exp", "vector", "x"]),
         ("(= (dtype c) 1)", ["endless", "exp", "half", "rounded", "vector", "x"]),
         ("(= (dtype c) 7)", []),
-        ("(present c)", ["endless", "exp", "half", "rounded", "vector", "x"]),
+        ("(>= (rank c) 0)", ["endless", "exp", "half", "rounded", "vector", "x"]),
         ("(root c)", []),
     ],
 )
