@@ -11,7 +11,6 @@ import json
 import platform
 import random
 import statistics
-import subprocess
 import tempfile
 import time
 from importlib.metadata import version
@@ -21,6 +20,7 @@ import numpy as np
 import onnx
 from onnx import TensorProto, helper, numpy_helper
 
+from bench.latency import git
 from eqsat.egraph.session import Session
 from eqsat.rules.book import load_rules
 from ir.availability import available_operators
@@ -105,10 +105,8 @@ def main() -> None:
         f"median step {result['step_ms_median']:.1f} ms, load {result['load_ms']:.0f} ms"
     )
     if arguments.json:
-        commit = subprocess.run(
-            ["git", "rev-parse", "HEAD"], capture_output=True, text=True, check=False
-        ).stdout.strip()
-        result |= {"machine": platform.processor() or platform.machine(), "egglog": version("egglog"), "commit": commit}
+        machine = platform.processor() or platform.machine()
+        result |= {"machine": machine, "egglog": version("egglog"), "commit": git("rev-parse", "HEAD")}
         arguments.json.parent.mkdir(parents=True, exist_ok=True)
         arguments.json.write_text(json.dumps(result, indent=2) + "\n", encoding="utf-8")
 

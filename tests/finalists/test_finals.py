@@ -104,8 +104,7 @@ def test_a_slower_model_is_refused(job: Job, monkeypatch: pytest.MonkeyPatch) ->
     report = run(job, Slow(PRICES))
     assert report.status is Status.UNCHANGED
     assert "x0.800 [0.799, 0.801]" in report.reason
-    assert report.latency is not None
-    assert report.latency.optimized_us == 125.0
+    assert report.latency is None
     assert kept(job) is None
 
 
