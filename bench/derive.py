@@ -14,32 +14,30 @@ import random
 import sys
 import tempfile
 import time
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from dataclasses import asdict, dataclass
 from enum import StrEnum
-from itertools import product
 from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
 import numpy as np
 import onnx
 
+from bench.lookup import missing
 from bench.sides import OPSET, TOLERANCE, error, models
 from bench.sizes import Sizes, draw_sizes
 from bench.substitutions import NotExpressibleError, Substitution, parse
-from eqsat.egraph.enode import ABSENT, CONS, INPUT, NIL, OUT, ENode
 from eqsat.egraph.session import Session
 from eqsat.errors import RulesError
 from eqsat.rules.book import RuleBook, load_rules
 from eqsat.search.interface import Arena, SearchBudget, StopReason
 from eqsat.search.saturation import Saturate
 from ir.availability import available_operators
-from ir.operators import OPERATORS
 from ir.reader import read
 
 if TYPE_CHECKING:
     from eqsat.cost.problem import PricedProblem
-    from ir.graph import Graph, Node
+    from ir.graph import Graph
 
 PUBLISHED: Final = Path(__file__).parents[2] / "shared" / "data" / "taso" / "graph_subst.json"
 """The decoded file, beside the checkout."""
@@ -121,83 +119,57 @@ def load_graph(model: onnx.ModelProto) -> Graph:
         return read(path)
 
 
-def missing(session: Session, target: Graph) -> str:
-    """Return the first value of ``target`` that the e-graph does not hold; empty where all outputs are in their place.
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Saturation:
+    """How a saturation ended.
 
-    Equal sums in another order may be two e-classes, so that one value may be found in several.
+    Attributes:
+        num_rounds: Rounds in which everything on offer was applied.
+        lacking: What of the target is missing; empty where it was found.
+        stop_reason: What ended a saturation without success; a limit of steps stands for one of rounds.
     """
-    found: dict[str, set[int]] = {}
-    for name in target.inputs:
-        found[name] = _standing(session, [ENode(INPUT, (), (name,))])
-    for node in target.nodes:
-        for name, handles in zip(node.outputs, _outputs(session, node, found), strict=True):
-            found[name] = handles
-            if not handles:
-                return f"{node.operator} {name}"
-    for name, root in zip(target.outputs, session.roots(), strict=True):
-        if root not in found[name]:
-            return f"{name} is there, but not known to be equal"
-    return ""
+
+    num_rounds: int
+    lacking: str
+    stop_reason: StopReason
 
 
-def _standing(session: Session, enodes: Iterable[ENode]) -> set[int]:
-    mirror = session.mirror
-    return {mirror.canonical[mirror.enodes[enode]] for enode in enodes if enode in mirror.enodes}
-
-
-def _outputs(session: Session, node: Node, found: dict[str, set[int]]) -> list[set[int]]:
-    """Return the e-classes that hold each output of a node, over all e-classes that hold its inputs."""
-    row = OPERATORS[node.operator]
-    absent = _standing(session, [ENode(ABSENT)])
-    inputs = [sorted(found[name] if name else absent) for name in node.inputs]
-    children: list[tuple[int, ...]]
-    if row.is_variadic:
-        lists = _standing(session, [ENode(NIL)])
-        for handles in reversed(inputs):
-            lists = _standing(session, (ENode(CONS, pair) for pair in product(handles, lists)))
-        children = [(handle,) for handle in lists]
-    else:
-        children = list(product(*inputs))
-        if row.is_commutative:
-            children += [each[::-1] for each in children]
-    attributes = tuple(node.attributes.values())
-    results = _standing(session, (ENode(node.operator, each, attributes) for each in children))
-    if not row.is_multi:
-        return [results]
-    return [
-        _standing(session, (ENode(OUT, (multi,), (index,)) for multi in results)) for index in range(len(node.outputs))
-    ]
+def saturate(session: Session, target: Graph, budget: Budget) -> Saturation:
+    """Apply everything on offer, round by round, until the target is found or the budget ends."""
+    arena = Arena(session=session, build_problem=_no_prices, clock=time.monotonic, rng=random.Random(0))
+    deadline = time.monotonic() + budget.seconds
+    one_round = SearchBudget(deadline=deadline, max_enodes=budget.max_enodes, max_steps=1)
+    num_rounds, reason, lacking = 0, StopReason.STEP_LIMIT, missing(session, target)
+    while lacking and reason is StopReason.STEP_LIMIT and num_rounds < budget.max_rounds:
+        reason = Saturate().run(arena, one_round).stop_reason
+        num_rounds += 1
+        lacking = missing(session, target)
+    return Saturation(num_rounds=num_rounds, lacking=lacking, stop_reason=reason)
 
 
 def derive(substitution: Substitution, rules: RuleBook, budget: Budget) -> Result:
     """Saturate the source of a substitution and look for its target."""
     try:
         judgement = judge(substitution)
-    except NotExpressibleError as reason:
-        return Result(number=substitution.number, verdict=Verdict.NOT_EXPRESSIBLE, note=str(reason))
+    except NotExpressibleError as obstacle:
+        return Result(number=substitution.number, verdict=Verdict.NOT_EXPRESSIBLE, note=str(obstacle))
     if judgement.sound is None:
         note = f"the sides differ at {judgement.unsound}"
         return Result(number=substitution.number, verdict=Verdict.UNSOUND, note=note)
     source, target = (load_graph(model) for model in models(substitution, judgement.sound))
     began = time.monotonic()
     session = Session(source, rules)
-    arena = Arena(session=session, build_problem=_no_prices, clock=time.monotonic, rng=random.Random(0))
-    step = SearchBudget(deadline=began + budget.seconds, max_enodes=budget.max_enodes, max_steps=1)
-    num_rounds, reason, lacking = 0, StopReason.STEP_LIMIT, missing(session, target)
-    while lacking and reason is StopReason.STEP_LIMIT and num_rounds < budget.max_rounds:
-        reason = Saturate().run(arena, step).stop_reason
-        num_rounds += 1
-        lacking = missing(session, target)
-    notes = [f"not found: {lacking}"] if lacking else []
+    ended = saturate(session, target, budget)
+    notes = [f"not found: {ended.lacking}"] if ended.lacking else []
     if judgement.unsound is not None:
-        notes.append(f"the sides differ at {judgement.unsound}")
+        notes.append(f"not at all sizes: the sides differ at {judgement.unsound}")
     if session.refused:
         notes.append(f"rules refused: {', '.join(session.refused)}")
     return Result(
         number=substitution.number,
-        verdict=Verdict.NOT_DERIVED if lacking else Verdict.DERIVED,
-        stop_reason=reason if lacking else "",
-        num_rounds=num_rounds,
+        verdict=Verdict.NOT_DERIVED if ended.lacking else Verdict.DERIVED,
+        stop_reason=ended.stop_reason if ended.lacking else "",
+        num_rounds=ended.num_rounds,
         num_enodes=session.size().num_enodes,
         seconds=time.monotonic() - began,
         sizes=str(judgement.sound),
@@ -231,7 +203,7 @@ def score(results: Sequence[Result]) -> str:
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
-    """Derive what the flags ask for; return 0 where everything sound was derived, 1 where not, 2 without the file."""
+    """Derive what the flags ask for; return 0 where everything sound was derived, 1 where not, 2 without the files."""
     parser = argparse.ArgumentParser(prog="python -m bench.derive", description=__doc__)
     parser.add_argument("--data", type=Path, default=PUBLISHED, help="the substitutions (graph_subst.json)")
     parser.add_argument("--rules", type=Path, action="append", default=[], help="more rules; may be repeated")
@@ -248,8 +220,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
         return 2
     try:
         book = load_rules(given.rules)
-    except RulesError as error_:
-        print(error_, file=sys.stderr)
+    except RulesError as refusal:
+        print(refusal, file=sys.stderr)
         return 2
     rules = book.select(available_operators=available_operators(OPSET, has_provider_operators=True))
     budget = Budget(seconds=given.budget_s, max_enodes=given.max_enodes, max_rounds=given.max_rounds)

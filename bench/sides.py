@@ -65,7 +65,9 @@ def _model(
             pieces = [shapes[port][application.axis] for port in ports]
             nodes.append(helper.make_node("Constant", [], inputs[1:], value_ints=pieces))
         results = [f"{port}.linear" if application.has_relu else str(port) for port in ports]
-        nodes.append(helper.make_node(NAMES[application.operation], inputs, results, **_attributes(application, shapes)))
+        nodes.append(
+            helper.make_node(NAMES[application.operation], inputs, results, **_attributes(application, shapes))
+        )
         if application.has_relu:
             nodes.append(helper.make_node("Relu", results, [str(port) for port in ports]))
     graph = helper.make_graph(

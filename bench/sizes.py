@@ -55,7 +55,9 @@ class Sizes:
 
     @override
     def __str__(self) -> str:
-        return " ".join(f"{port}[{','.join(map(str, shape))}]" for port, shape in sorted(self.free.items(), reverse=True))
+        return " ".join(
+            f"{port}[{','.join(map(str, shape))}]" for port, shape in sorted(self.free.items(), reverse=True)
+        )
 
 
 def draw_sizes(substitution: Substitution, rng: random.Random) -> Iterator[Sizes]:
@@ -65,8 +67,10 @@ def draw_sizes(substitution: Substitution, rng: random.Random) -> Iterator[Sizes
     makes them all alike.
 
     Raises:
-        NotExpressibleError: No sizes fit.
+        NotExpressibleError: No sizes fit, or there is another obstacle.
     """
+    if substitution.obstacle:
+        raise NotExpressibleError(substitution.obstacle)
     num_convolutions = sum(each.operation is Operation.CONV for each in (*substitution.source, *substitution.target))
     every = itertools.product(range(1, MAX_GROUPS + 1), repeat=num_convolutions)
     is_fitting = False

@@ -81,12 +81,14 @@ class Substitution:
         source: The graph to look for; an application stands after those that it uses.
         target: The graph to put in its place.
         outputs: Pairs of equal tensors, the source's first.
+        obstacle: Why it has no counterpart here; then the sides are empty. Empty for all others.
     """
 
     number: int
-    source: tuple[Application, ...]
-    target: tuple[Application, ...]
-    outputs: tuple[tuple[Port, Port], ...]
+    source: tuple[Application, ...] = ()
+    target: tuple[Application, ...] = ()
+    outputs: tuple[tuple[Port, Port], ...] = ()
+    obstacle: str = ""
 
 
 def parse(text: str) -> tuple[Substitution, ...]:
@@ -96,19 +98,22 @@ def parse(text: str) -> tuple[Substitution, ...]:
         text: JSON: a list of ``{source, target, mapped_outputs}``.
 
     Raises:
-        NotExpressibleError: An operator, or a parameter of one, is not known.
         KeyError: A field is missing.
         json.JSONDecodeError: The text is no JSON.
     """
-    return tuple(
-        Substitution(
+    return tuple(_substitution(number, item) for number, item in enumerate(json.loads(text)))
+
+
+def _substitution(number: int, item: Mapping[str, Any]) -> Substitution:
+    try:
+        return Substitution(
             number=number,
             source=tuple(_application(entry) for entry in item["source"]),
             target=tuple(_application(entry) for entry in item["target"]),
             outputs=tuple((Port(*pair["source"]), Port(*pair["target"])) for pair in item["mapped_outputs"]),
         )
-        for number, item in enumerate(json.loads(text))
-    )
+    except NotExpressibleError as reason:
+        return Substitution(number=number, obstacle=str(reason))
 
 
 def _application(entry: Mapping[str, Any]) -> Application:
