@@ -47,7 +47,7 @@ CONFIRM_ROUNDS: Final = 15
 EARLY_SHARE: Final = 0.25
 """Share of the time left for the finals that may go into measuring the first finalist against the input."""
 
-QUICK_CHECKS: Final = 3
+QUICK_CHECKS: Final = 1
 """Random inputs at most on which a finalist is verified before it is measured."""
 
 

@@ -11,6 +11,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Mapping
+from collections.abc import Set as AbstractSet
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Final, final
@@ -149,11 +150,8 @@ class Tournament:
         for variant in self._variants(first, deadline):
             if self.clock() >= deadline:
                 break
-            rival = self._rival(best, first, variant, seen, deadline)
+            rival = self._rival(best, first, variant, seen, fingerprints, deadline)
             if rival is None:
-                continue
-            if rival.fingerprint in fingerprints:
-                discard(rival.built.path)
                 continue
             fingerprints.add(rival.fingerprint)
             speedup = self._duel(best, rival, deadline)
@@ -169,14 +167,15 @@ class Tournament:
         selection: Selection,
         forbidden: frozenset[str] = frozenset(),
         favoured: Mapping[str, float] | None = None,
+        known: AbstractSet[str] = frozenset(),
     ) -> Finalist | None:
-        """Build a selection; None where it cannot be written, run or trusted."""
+        """Build a selection; None where it cannot be written, run or trusted, or its fingerprint is known."""
         self._count += 1
         path = self.folder / f"finalist-{self._count}.onnx"
         try:
             built = build(self.session, self.priced.choice(selection), self.runtime, path)
             fingerprint = self.runtime.optimized_fingerprint(path, self.settings)
-            is_accepted = self.accepts(built)
+            is_accepted = fingerprint not in known and self.accepts(built)
         except (UnwritableError, MeasurementError, NoSelectionError):
             discard(path)
             return None
@@ -260,6 +259,7 @@ class Tournament:
         first: Finalist,
         variant: Variant,
         seen: set[frozenset[int]],
+        known: AbstractSet[str],
         deadline: float,
     ) -> Finalist | None:
         """Build the best so far with one more decision; None where that gives nothing new or nothing sound."""
@@ -273,7 +273,7 @@ class Tournament:
         if selection is None or selection.enodes in seen:
             return None
         seen.add(selection.enodes)
-        return self._entrant(selection, forbidden, favoured)
+        return self._entrant(selection, forbidden, favoured, known)
 
     def _decide(
         self,
