@@ -10,6 +10,7 @@ import math
 import os
 import sqlite3
 import threading
+import time
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import astuple, dataclass
@@ -22,6 +23,9 @@ SCHEMA_VERSION: Final = 1
 
 BUSY_TIMEOUT_S: Final = 30.0
 """How long to wait for another process to finish writing."""
+
+_RETRY_S: Final = 0.01
+"""Pause before the journal mode is asked for again."""
 
 _CREATE: Final = """
 CREATE TABLE prices (
@@ -174,7 +178,7 @@ class PriceDatabase:
             self._on_warning(f"{self._path}: prices are not kept after this run ({error})")
 
     def _prepare(self, connection: sqlite3.Connection) -> None:
-        connection.execute("PRAGMA journal_mode = WAL")
+        _enter_wal_mode(connection)
         connection.execute("PRAGMA synchronous = NORMAL")
         if _schema_version(connection) == SCHEMA_VERSION:
             return
@@ -186,6 +190,23 @@ class PriceDatabase:
                 connection.execute("DROP TABLE IF EXISTS prices")
                 connection.execute(_CREATE)
                 connection.execute(f"PRAGMA user_version = {SCHEMA_VERSION}")
+
+
+def _enter_wal_mode(connection: sqlite3.Connection) -> None:
+    """Turn a new file to write-ahead logging, waiting for another process that does the same.
+
+    SQLite answers busy at once, without the connection's timeout, where two connections change the mode together.
+    """
+    deadline = time.monotonic() + BUSY_TIMEOUT_S
+    while True:
+        try:
+            connection.execute("PRAGMA journal_mode = WAL")
+        except sqlite3.OperationalError as error:
+            if error.sqlite_errorcode & 0xFF != sqlite3.SQLITE_BUSY or time.monotonic() > deadline:
+                raise
+            time.sleep(_RETRY_S)
+        else:
+            return
 
 
 @contextmanager
