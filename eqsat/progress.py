@@ -16,8 +16,10 @@ SEARCH_SHARE: Final = 0.2
 """Share of the time budget that is gone when the search must have ended; the next stages likewise."""
 PRICE_SHARE: Final = 0.4
 FINALS_SHARE: Final = 0.7
-CONFIRM_SHARE: Final = 0.85
-TUNING_SHARE: Final = 0.95
+CONFIRM_SHARE: Final = 0.8
+TUNING_SHARE: Final = 0.88
+TUNED_SHARE: Final = 0.95
+"""What is left is for writing the result."""
 
 
 @final

@@ -16,10 +16,11 @@ from eqsat.events import Stage
 from eqsat.finalists.tournament import Tournament
 from eqsat.finalists.tuning import tune
 from eqsat.outcome import Findings, optimized_report, unchanged_report
-from eqsat.progress import CONFIRM_SHARE, FINALS_SHARE, TUNING_SHARE
+from eqsat.progress import CONFIRM_SHARE, FINALS_SHARE, TUNED_SHARE, TUNING_SHARE
 from eqsat.rules.rule import FloatClass, RuleKind
 from eqsat.runtime.drop_in import DISABLED_OPTIMIZERS_KEY, LEVEL_KEY
 from eqsat.runtime.errors import MeasurementError
+from eqsat.runtime.intervals import MIN_PAIRS
 from eqsat.runtime.measurements import Comparison, Contender, ContenderResult, StopReason
 from eqsat.scratch import keep_best
 from eqsat.verify.verify import Verification, verify
@@ -44,8 +45,9 @@ CONFIRM_PAIRS: Final = 40
 """Pairs at most; the test ends as soon as the result is clear."""
 
 CONFIRM_ROUNDS: Final = 15
-EARLY_SHARE: Final = 0.25
-"""Share of the time left for the finals that may go into measuring the first finalist against the input."""
+EARLY_SHARE: Final = 0.75
+"""Share of the time left that may go into measuring the first finalist against the input, should it stay undecided
+for so long: without a result, nothing that is found later is worth anything."""
 
 QUICK_CHECKS: Final = 1
 """Random inputs at most on which a finalist is verified before it is measured."""
@@ -112,19 +114,19 @@ class Finals:
         Returns:
             None where the graphs of this e-graph are refused whatever rules are left out.
         """
-        tournament = Tournament(
-            session=explored.session,
-            priced=explored.priced,
-            runtime=self._runtime,
-            settings=self._settings,
-            feeds=self._feeds,
-            folder=self._folder,
-            clock=self._clock,
-            accepts=lambda built: self._accepts(explored, built),
-            known_fingerprints=self._fingerprints(),
-            seed=self._job.seed,
-        )
         with self._progress.stage(Stage.BUILD, "building the cheapest graph"):
+            tournament = Tournament(
+                session=explored.session,
+                priced=explored.priced,
+                runtime=self._runtime,
+                settings=self._settings,
+                feeds=self._feeds,
+                folder=self._folder,
+                clock=self._clock,
+                accepts=lambda built: self._accepts(explored, built),
+                known_fingerprints=self._fingerprints(),
+                seed=self._job.seed,
+            )
             first = tournament.open(explored.selection, self._schedule.deadline(FINALS_SHARE))
         if first is None:
             return None
@@ -225,7 +227,7 @@ class Finals:
     def _early(self, explored: Explored, tournament: Tournament, first: Finalist) -> Report | None:
         """Keep the first finalist if it is faster already; None where that is not clear."""
         now = self._clock()
-        until = now + EARLY_SHARE * (self._schedule.deadline(FINALS_SHARE) - now)
+        until = now + EARLY_SHARE * (self._schedule.deadline(CONFIRM_SHARE) - now)
         if first.fingerprint in tournament.known_fingerprints or until <= now:
             return None
         with self._progress.stage(Stage.MEASURE, "measuring the cheapest graph against the input"):
@@ -273,14 +275,15 @@ class Finals:
                 self._settings,
                 self._feeds,
                 deadline=self._schedule.deadline(TUNING_SHARE),
+                clock=self._clock,
                 seed=self._job.seed,
                 is_sound=lambda settings: (
                     self._check(explored, winner.built, QUICK_CHECKS, self._job.seed + 1, settings).is_equal
                 ),
             )
-            if tuned == self._settings:
-                return self._again(report)
-            comparison = self._compare(winner, tuned, self._schedule.deadline(1.0))
+            comparison = None
+            if tuned != self._settings:
+                comparison = self._compare(winner, tuned, self._schedule.deadline(TUNED_SHARE))
         result = comparison.results.get(1) if comparison is not None else None
         plain = report.latency.speedup if report.latency is not None else 1.0
         if result is None or result.speedup_low <= 1.0 or result.speedup <= plain:
@@ -332,6 +335,8 @@ def _model_name(job: Job) -> str:
 def _no_gain(result: ContenderResult | None) -> str:
     if result is None:
         return "the best graph could not be measured"
+    if result.num_pairs < MIN_PAIRS:
+        return f"no time was left to measure the best graph well (x{result.speedup:.3f} so far): allow a longer run"
     interval = f"x{result.speedup:.3f} [{result.speedup_low:.3f}, {result.speedup_high:.3f}]"
     return f"no graph is clearly faster than the input (the best one: {interval})"
 

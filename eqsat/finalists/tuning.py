@@ -30,6 +30,9 @@ OPTIMIZERS: Final = (
 )
 """Optimisers of ONNX Runtime that are known to slow some models down."""
 
+COMPILING_SHARE: Final = 0.3
+"""Share of the time that may go into finding out which choices make a difference, seconds each for a large model."""
+
 MIN_GAIN: Final = 1.01
 """Speed-up over the defaults below which a choice is not worth recording."""
 
@@ -48,6 +51,7 @@ def tune(
     feeds: Mapping[str, np.ndarray],
     *,
     deadline: float,
+    clock: Callable[[], float],
     seed: int,
     is_sound: Callable[[SessionSettings], bool],
 ) -> SessionSettings:
@@ -58,11 +62,14 @@ def tune(
         runtime: Measures.
         settings: The defaults to beat.
         feeds: Inputs to measure with.
-        deadline: Point on the runtime's clock after which nothing more is tried.
+        deadline: Point on the clock after which nothing more is tried.
+        clock: Seconds on the runtime's clock.
         seed: Of the measurements' orders.
         is_sound: Says whether the model computes the same under some settings.
     """
-    tried = _distinct(path, runtime, candidates(settings), settings)
+    now = clock()
+    until = now + COMPILING_SHARE * (deadline - now)
+    tried = _distinct(path, runtime, candidates(settings), settings, lambda: clock() >= until)
     if not tried:
         return settings
     first = _compare(path, runtime, [settings, *tried], feeds, deadline, seed)
@@ -94,14 +101,17 @@ def _distinct(
     runtime: Runtime,
     tried: list[SessionSettings],
     base: SessionSettings,
+    is_late: Callable[[], bool],
 ) -> list[SessionSettings]:
-    """The settings that make ONNX Runtime run something else than ``base`` does."""
+    """The settings that make ONNX Runtime run something else than ``base`` does, as far as time allows to see."""
     found: list[SessionSettings] = []
     try:
         seen = {runtime.optimized_fingerprint(path, base)}
     except MeasurementError:
         return tried
     for settings in tried:
+        if is_late():
+            break
         try:
             fingerprint = runtime.optimized_fingerprint(path, settings)
         except MeasurementError:

@@ -11,11 +11,14 @@ from typing import Protocol, final
 
 from eqsat.errors import ProviderError
 from eqsat.runtime.errors import MeasurementError
-from eqsat.runtime.intervals import is_decided, paired_interval
+from eqsat.runtime.intervals import MIN_PAIRS, is_decided, paired_interval
 from eqsat.runtime.measurements import Comparison, ContenderResult, StopReason
 
 MAX_PAIR_S = 30.0
 """Measuring time of one row of sessions; rounds beyond are left out, but never the first three."""
+
+TIMING_SHARE = 0.5
+"""Share of the time of a pair that goes into timing; the rest makes its sessions and warms them up."""
 
 _GRACE_S = 5.0
 
@@ -56,6 +59,7 @@ class PairedTest:
         self._time_pair = time_pair
         self._seconds_left = seconds_left
         self._rng = random.Random(seed)
+        self._pairs_run = 0
         self._is_together = True
         self._undecided = set(range(1, num_contenders))
         self._log_ratios: defaultdict[int, list[float]] = defaultdict(list)
@@ -69,10 +73,9 @@ class PairedTest:
             MeasurementError: The baseline cannot be run.
             ProviderError: The baseline's provider is not available.
         """
-        pairs_run = 0
         last_pair_s = 0.0
         reason = StopReason.NUM_PAIRS
-        while pairs_run < num_pairs:
+        while self._pairs_run < num_pairs:
             if not self._undecided:
                 reason = StopReason.DECIDED
                 break
@@ -82,14 +85,14 @@ class PairedTest:
                 break
             self._observe_all()
             last_pair_s = before_s - self._seconds_left() if math.isfinite(before_s) else 0.0
-            pairs_run += 1
+            self._pairs_run += 1
             self._undecided = {index for index in self._undecided if not is_decided(self._log_ratios[index])}
         else:
             reason = StopReason.NUM_PAIRS if self._undecided else StopReason.DECIDED
         return Comparison(
             results=self._results(),
             failures=dict(self._failures),
-            num_pairs=pairs_run,
+            num_pairs=self._pairs_run,
             rounds=rounds,
             stop_reason=reason,
         )
@@ -128,10 +131,14 @@ class PairedTest:
         left_s = self._seconds_left()
         return self._time_pair(
             indices,
-            max_seconds=min(MAX_PAIR_S, max(left_s, 0.0)),
+            max_seconds=min(MAX_PAIR_S, TIMING_SHARE * max(left_s, 0.0) / self._pairs_to_come()),
             timeout_s=left_s + _GRACE_S,
             seed=self._rng.getrandbits(32),
         )
+
+    def _pairs_to_come(self) -> int:
+        """Pairs among which the time left is shared out: fewer decide nothing, so slow models get fewer rounds."""
+        return max(MIN_PAIRS + 1 - self._pairs_run, 1)
 
     def _results(self) -> dict[int, ContenderResult]:
         if not self._latencies_us[0]:

@@ -49,11 +49,12 @@ def tuned(tmp_path: Path) -> Tune:
         times_us: dict[str, float],
         is_sound: Callable[[SessionSettings], bool] = lambda _: True,
         interval: float = 0.001,
+        now: float = 0.0,
     ) -> SessionSettings:
         runtime = LevelRuntime(times_us)
         runtime.interval = interval
         feeds = {"x": np.ones((2, 3), np.float32)}
-        return tune(path, runtime.as_runtime(), BASE, feeds, deadline=1.0, seed=0, is_sound=is_sound)
+        return tune(path, runtime.as_runtime(), BASE, feeds, deadline=1.0, clock=lambda: now, seed=0, is_sound=is_sound)
 
     return run
 
@@ -92,3 +93,7 @@ def test_every_candidate_is_one_change_away() -> None:
         changed = (each.level is not BASE.level) + len(each.disabled_optimizers)
         assert changed == 1
         assert (each.providers, each.threads) == (BASE.providers, BASE.threads)
+
+
+def test_no_choice_is_looked_at_when_the_time_is_over(tuned: Tune) -> None:
+    assert tuned({"ORT_ENABLE_BASIC": 80.0}, now=2.0) == BASE
