@@ -56,8 +56,29 @@ def cnn(
     return ModelSpec(name=name, model_class=model_class, summary=summary, inputs=sides, architecture=architecture)
 
 
+def held_out(
+    name: str,
+    summary: str,
+    model_inputs: partial[tuple[InputSpec, ...]],
+    *,
+    peer_type: str = "",
+    has_layers: bool = True,
+) -> ModelSpec:
+    """Return the row of a model that no rule was written for."""
+    return ModelSpec(
+        name=name,
+        model_class=ModelClass.HELD_OUT,
+        summary=summary,
+        inputs=model_inputs,
+        architecture=f"held_out:{name.replace('-', '_')}",
+        has_layers=has_layers,
+        peer_type=peer_type,
+    )
+
+
 PLAIN_TEXT = partial(inputs.text, num_ids=WORDPIECE)
 SEGMENTED_TEXT = partial(inputs.text, num_ids=WORDPIECE, num_segments=2)
+OTHER_TEXT = partial(inputs.text, num_ids=30000)
 IMAGE = partial(inputs.image)
 GROUPED, LEGACY, OTHER = ModelClass.GROUPED_CONV, ModelClass.LEGACY_NORM, ModelClass.OTHER_CNN
 
@@ -122,4 +143,21 @@ MODELS: tuple[ModelSpec, ...] = (
         inputs=inputs.recurrence,
         architecture="nasrnn:nasrnn",
     ),
+    held_out("roberta", "RoBERTa, 6 layers of 384", OTHER_TEXT, peer_type="bert"),
+    held_out("electra", "ELECTRA, 6 layers of 384", OTHER_TEXT, peer_type="bert"),
+    held_out("deberta", "DeBERTa v3, 6 layers of 384", OTHER_TEXT),
+    held_out("mpnet", "MPNet, 6 layers of 384", OTHER_TEXT, peer_type="bert"),
+    held_out("qwen2", "Qwen2, 6 layers of 384, grouped queries", OTHER_TEXT),
+    held_out("gemma", "Gemma, 6 layers of 384, grouped queries", OTHER_TEXT),
+    held_out("phi", "Phi, 6 layers of 384", OTHER_TEXT, peer_type="phi"),
+    held_out("gpt-neox", "GPT-NeoX, 6 layers of 384", OTHER_TEXT, peer_type="gpt_neox"),
+    held_out("beit", "BEiT, 6 layers of 384", IMAGE, peer_type="vit"),
+    held_out("dinov2", "DINOv2, 6 layers of 384", IMAGE, peer_type="vit"),
+    held_out("clip-vision", "the image side of CLIP, 6 layers of 384", IMAGE, peer_type="clip"),
+    held_out("segformer", "encoder of SegFormer-B0", IMAGE, has_layers=False),
+    held_out("poolformer", "PoolFormer-S12", IMAGE, has_layers=False),
+    held_out("mobilevit", "MobileViT-S", IMAGE, has_layers=False),
+    held_out("convnext-v2", "ConvNeXt v2, width 48", IMAGE, has_layers=False),
+    held_out("levit", "LeViT-128S", partial(inputs.image, small=224), has_layers=False),
+    held_out("wav2vec2", "wav2vec 2.0, 6 layers of 384", partial(inputs.wave), peer_type="bert"),
 )

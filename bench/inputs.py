@@ -42,6 +42,11 @@ def spectrogram(variant: Variant) -> tuple[InputSpec, ...]:
     return (InputSpec(name="features", shape=(1, 80, num_frames), dynamic={0: "batch"}),)
 
 
+def wave(variant: Variant) -> tuple[InputSpec, ...]:
+    """Return one float32 sound wave [1, samples], 1 second at 16 kHz."""
+    return (InputSpec(name="wave", shape=(1, variant.pick(4000, 16000)), dynamic={0: "batch"}),)
+
+
 def recurrence(variant: Variant) -> tuple[InputSpec, ...]:
     """Return the float32 inputs of five steps [1, 5, hidden] and the float32 state before them [1, hidden]."""
     hidden = variant.pick(64, 512)

@@ -15,6 +15,7 @@ class ModelClass(StrEnum):
     LEGACY_NORM = "legacy LRN or Caffe2 batch norm"
     OTHER_CNN = "other CNNs"
     RECURRENT = "recurrent"
+    HELD_OUT = "held out: no rule was written for them"
 
 
 class Size(StrEnum):
