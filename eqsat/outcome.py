@@ -20,7 +20,7 @@ from eqsat.report import (
     SizeBytes,
     Status,
 )
-from ir.onnx_file import external_files, load_model, operator_counts
+from ir.onnx_file import external_files, load_model, operator_counts, written_bytes
 
 if TYPE_CHECKING:
     from eqsat.cost.pricing import PriceAccount
@@ -64,7 +64,7 @@ class Findings:
 def unchanged_report(findings: Findings, reason: str) -> Report:
     """Return the report of a run that gives the input back."""
     counts = _counts(findings)
-    size = _file_bytes(Path(findings.job.input_path))
+    size = _input_bytes(findings)
     return Report(
         status=Status.UNCHANGED,
         reason=reason,
@@ -108,7 +108,7 @@ def optimized_report(
         extraction=_extraction(findings),
         rules=tuple(RuleUse(name=name, applied=count) for name, count in uses),
         operators=OperatorCounts(before=_counts(findings), after=winner.built.operators),
-        size_bytes=SizeBytes(before=_file_bytes(Path(findings.job.input_path)), after=_file_bytes(winner.built.path)),
+        size_bytes=SizeBytes(before=_input_bytes(findings), after=written_bytes(winner.built.path)),
         seconds=dict(findings.seconds),
         versions=_versions(),
         warnings=tuple(findings.warnings),
@@ -153,8 +153,10 @@ def _counts(findings: Findings) -> dict[str, int]:
     return {} if findings.graph is None else operator_counts(findings.graph.model.graph)
 
 
-def _file_bytes(path: Path) -> int:
-    return path.stat().st_size + sum(file.stat().st_size for file in external_files(load_model(path)))
+def _input_bytes(findings: Findings) -> int:
+    path = Path(findings.job.input_path)
+    files = external_files(findings.graph.model if findings.graph is not None else load_model(path))
+    return path.stat().st_size + sum(file.stat().st_size for file in files)
 
 
 def _versions() -> dict[str, str]:

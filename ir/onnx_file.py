@@ -15,6 +15,7 @@ from ir.atomic_file import replacing
 from ir.checks import check_model
 from ir.errors import InvalidModelError
 from ir.external_data import attach, external_files, tensors, with_inner_data, with_outer_data
+from ir.streaming import write_streamed
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
@@ -31,6 +32,7 @@ __all__ = [
     "read_metadata",
     "weights_bytes",
     "write_model",
+    "written_bytes",
 ]
 
 MAX_PROTO_BYTES: Final = 2**31 - 2**24
@@ -125,11 +127,11 @@ def write_model(model: onnx_ir.Model, path: Path, *, is_durable: bool = True) ->
         OSError: The folder cannot be written.
     """
     if weights_bytes(model) > MAX_PROTO_BYTES:
-        model = with_outer_data(model, path.with_name(f"{path.name}.data"), is_durable=is_durable)
+        model = with_outer_data(model, _data_path(path), is_durable=is_durable)
     else:
         model = with_inner_data(model)
-    with replacing(path, is_durable=is_durable) as temporary:
-        onnx_ir.save(model, temporary, format=_PROTOBUF)
+    with replacing(path, is_durable=is_durable) as temporary, temporary.open("wb") as file:
+        write_streamed(model, file)
 
 
 def model_to_path(model: onnx.ModelProto, folder: Path, name: str = "model.onnx") -> Path:
@@ -187,11 +189,20 @@ def move_model(source: Path, target: Path) -> None:
         InvalidModelError: As :func:`load_model`.
         OSError: The target cannot be written.
     """
-    model = load_model(source)
-    if external_files(model):
-        write_model(model, target)
+    if _data_path(source).exists():
+        write_model(load_model(source), target)
     else:
         _copy_file(source, target)
+
+
+def written_bytes(path: Path) -> int:
+    """Return the bytes on disk of a model that :func:`write_model` wrote, its external data included."""
+    return sum(file.stat().st_size for file in (path, _data_path(path)) if file.exists())
+
+
+def _data_path(path: Path) -> Path:
+    """Where :func:`write_model` puts what does not fit into the model's own file."""
+    return path.with_name(f"{path.name}.data")
 
 
 def _copy_file(source: Path, target: Path) -> None:

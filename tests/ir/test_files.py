@@ -13,7 +13,7 @@ import onnx_ir
 import pytest
 from onnx import TensorProto, helper, numpy_helper
 
-from ir import onnx_file
+from ir import onnx_file, streaming
 from ir.atomic_file import replacing
 from ir.errors import InvalidModelError
 from ir.onnx_file import (
@@ -25,6 +25,7 @@ from ir.onnx_file import (
     path_to_model,
     read_metadata,
     write_model,
+    written_bytes,
 )
 from tests.ir.graphs import assert_same_results, make_model, save, value
 
@@ -231,7 +232,9 @@ def test_a_big_model_has_its_tensors_beside_it(tmp_path: Path, monkeypatch: pyte
 
 def test_a_model_that_moves_takes_its_tensors_along(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(onnx_file, "MAX_PROTO_BYTES", 1000)
-    source = _external(tmp_path)
+    source = tmp_path / "source.onnx"
+    write_model(load_model(save(_model(), tmp_path)), source)
+    assert written_bytes(source) == source.stat().st_size + (tmp_path / "source.onnx.data").stat().st_size
     (tmp_path / "out").mkdir()
     move_model(source, tmp_path / "out" / "moved.onnx")
     assert _names(tmp_path / "out") == ["moved.onnx", "moved.onnx.data"]
@@ -305,7 +308,9 @@ def test_only_durable_files_wait_for_the_disk(
     assert len(calls) == count
 
 
-def test_tensors_of_every_type_survive(tmp_path: Path) -> None:
+@pytest.mark.parametrize("streamed_bytes", [0, 2, streaming.STREAMED_BYTES])
+def test_tensors_of_every_type_survive(streamed_bytes: int, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(streaming, "STREAMED_BYTES", streamed_bytes)
     names = ("BFLOAT16", "FLOAT8E4M3FN", "FLOAT16", "INT4", "UINT4", "INT8", "COMPLEX64", "DOUBLE", "UINT64", "BOOL")
     tensors = [helper.make_tensor(name, getattr(TensorProto, name), [3], [1, 0, 1]) for name in names]
     tensors.append(numpy_helper.from_array(np.array(["one", "zwölf"], dtype=object), "STRING"))
@@ -316,9 +321,35 @@ def test_tensors_of_every_type_survive(tmp_path: Path) -> None:
     target = tmp_path / "n.onnx"
     write_model(load_model(save(model, tmp_path)), target)
     found = {tensor.name: tensor for tensor in onnx.load(target).graph.initializer}
+    assert list(found) == [tensor.name for tensor in tensors]
     for tensor in tensors:
         assert found[tensor.name].data_type == tensor.data_type
         np.testing.assert_array_equal(numpy_helper.to_array(found[tensor.name]), numpy_helper.to_array(tensor))
+
+
+@pytest.mark.parametrize("size", [1, 30, 40, 4000, 70_000])
+def test_what_is_streamed_reads_as_what_is_not(size: int, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    model = _model()
+    described = numpy_helper.from_array(np.arange(size, dtype=np.int16), "described")
+    described.doc_string = "counts"
+    model.graph.initializer.append(described)
+    model.metadata_props.add(key="author", value="somebody")
+    loaded = load_model(save(model, tmp_path))
+    monkeypatch.setattr(streaming, "STREAMED_BYTES", 0)
+    write_model(loaded, tmp_path / "streamed.onnx")
+    assert onnx.load(tmp_path / "streamed.onnx") == onnx_ir.to_proto(loaded)
+
+
+def test_a_tensor_of_another_size_than_it_says_is_not_written(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    model = load_model(save(_model(), tmp_path, "in.onnx"))
+    weights = model.graph.initializers["w"]
+    weights.const_value = onnx_ir.LazyTensor(
+        lambda: onnx_ir.tensor(WEIGHTS[:1]), dtype=onnx_ir.DataType.FLOAT, shape=onnx_ir.Shape(WEIGHTS.shape)
+    )
+    monkeypatch.setattr(streaming, "STREAMED_BYTES", 0)
+    with pytest.raises(ValueError, match="1200 bytes instead of 2400"):
+        write_model(model, tmp_path / "out.onnx")
+    assert _names(tmp_path) == ["in.onnx"]
 
 
 def test_a_model_that_cannot_be_written_leaves_nothing(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -327,7 +358,7 @@ def test_a_model_that_cannot_be_written_leaves_nothing(tmp_path: Path, monkeypat
     def fail(*arguments: object, **settings: object) -> None:
         raise OSError(28, "No space left on device")
 
-    monkeypatch.setattr(onnx_ir, "save", fail)
+    monkeypatch.setattr(onnx_ir, "to_proto", fail)
     with pytest.raises(OSError, match="space"):
         write_model(model, tmp_path / "out.onnx")
     assert _names(tmp_path) == ["in.onnx"]
