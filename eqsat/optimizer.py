@@ -155,6 +155,8 @@ class _Run:
         entered = finals.open(explored)
         if entered is not None:
             return finals.run(explored, *entered)
+        if finals.input_failure:
+            return keep_input(self.findings, finals.input_failure)
         why = finals.why_no_finalist()
         found = self._without_culprits(finals, explored, explore)
         if found is None:

@@ -44,7 +44,8 @@ def write_streamed(model: onnx_ir.Model, file: BinaryIO) -> None:
     """Write a serialised model.
 
     Args:
-        model: The model; what it holds at :data:`STREAMED_BYTES` and more is read one tensor at a time.
+        model: The model; what it holds at :data:`STREAMED_BYTES` and more is read one tensor at a time. Its external
+            tensors stay where they are.
         file: Gets the bytes.
 
     Raises:
@@ -87,7 +88,9 @@ def _without_big_tensors(model: onnx_ir.Model) -> Iterator[Mapping[str, onnx_ir.
     try:
         for name, value in model.graph.initializers.items():
             tensor = value.const_value
-            if tensor is None or tensor.nbytes < STREAMED_BYTES or tensor.dtype == onnx_ir.DataType.STRING:
+            if tensor is None or isinstance(tensor, onnx_ir.ExternalTensor):
+                continue
+            if tensor.nbytes < STREAMED_BYTES or tensor.dtype == onnx_ir.DataType.STRING:
                 continue
             taken[name] = (value, tensor)
             value.const_value = onnx_ir.ExternalTensor(

@@ -107,12 +107,14 @@ class Finals:
         self._source = Path(self._job.input_path)
         self._folder = Path(self._job.scratch_dir)
         self._refusals: list[str] = []
+        self.input_failure = ""
+        """Why ONNX Runtime refuses the input; empty where it does not."""
 
     def open(self, explored: Explored) -> tuple[Tournament, Finalist] | None:
         """Build the first finalist of a new tournament.
 
         Returns:
-            None where the graphs of this e-graph are refused whatever rules are left out.
+            None where the graphs of this e-graph are refused whatever rules are left out, or the input itself is.
         """
         with self._progress.stage(Stage.BUILD, "building the cheapest graph"):
             tournament = Tournament(
@@ -127,6 +129,8 @@ class Finals:
                 known_fingerprints=self._fingerprints(),
                 seed=self._job.seed,
             )
+            if self.input_failure:
+                return None
             first = tournament.open(explored.selection, self._schedule.deadline(FINALS_SHARE))
         if first is None:
             return None
@@ -221,7 +225,8 @@ class Finals:
         """What ONNX Runtime makes of the input: the same needs no test."""
         try:
             return frozenset({self._runtime.optimized_fingerprint(self._source, self._settings)})
-        except MeasurementError:
+        except MeasurementError as error:
+            self.input_failure = f"the input itself does not run: {error}"
             return frozenset()
 
     def _early(self, explored: Explored, tournament: Tournament, first: Finalist) -> Report | None:

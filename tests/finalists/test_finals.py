@@ -270,6 +270,13 @@ def test_a_runtime_that_never_measures_leaves_the_input(job: Job) -> None:
     assert any("the child died" in line for line in report.warnings)
 
 
+def test_an_input_that_does_not_run_is_said_to_be_one(job: Job) -> None:
+    report = run(job, FakeRuntime(PRICES, failing=frozenset({"Neg"})))
+    assert report.status is Status.UNCHANGED
+    assert report.reason.startswith("the input itself does not run: ")
+    assert not report.warnings
+
+
 def test_every_stage_ends_at_its_share(job: Job) -> None:
     now = [0.0]
     runtime = FakeRuntime(PRICES)

@@ -218,8 +218,12 @@ def test_external_tensors_of_attributes_come_along(tmp_path: Path) -> None:
     assert_same_results(model, onnx.load(tmp_path / "n.onnx"), FEEDS)
 
 
-def test_a_big_model_has_its_tensors_beside_it(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+@pytest.mark.parametrize("streamed_bytes", [0, streaming.STREAMED_BYTES])
+def test_a_big_model_has_its_tensors_beside_it(
+    streamed_bytes: int, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     monkeypatch.setattr(onnx_file, "MAX_PROTO_BYTES", 1000)
+    monkeypatch.setattr(streaming, "STREAMED_BYTES", streamed_bytes)
     source = save(_model(), tmp_path)
     target = tmp_path / "big.onnx"
     write_model(load_model(source), target)
