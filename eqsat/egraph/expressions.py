@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, final
 from eqsat.egraph.egglog import call, float_lit, int_lit, string_lit
 from eqsat.egraph.enode import CONST, INPUT, OPAQUE, OUT, ENode
 from eqsat.egraph.schema import HANDLES, SORT_OF_KIND
+from eqsat.rules.signatures import Role
 from ir.operators import OPERATORS
 
 if TYPE_CHECKING:
@@ -71,9 +72,10 @@ class ValueReader:
         self._signatures = signatures
         self._records: dict[tuple[str, Value], AttributeValue] = {}
         self._cache: dict[tuple[str, Value], AttributeValue] = {}
-        shapes = [name for name, signature in signatures.names.items() if signature.output == DIMS]
-        records = [name for name, signature in signatures.names.items() if signature.output.endswith("Attrs")]
-        self._constructors = {name: signatures.names[name] for name in (*shapes, *records)}
+        made = {name: each for name, each in signatures.names.items() if each.role is Role.CONSTRUCTOR}
+        shapes = [name for name, signature in made.items() if signature.output == DIMS]
+        records = [name for name, signature in made.items() if signature.output.endswith("Attrs")]
+        self._constructors = {name: made[name] for name in (*shapes, *records)}
 
     def copy(self) -> ValueReader:
         """Return a reader that knows the same values: egglog reuses numbers after a pop."""

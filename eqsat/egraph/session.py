@@ -277,13 +277,14 @@ class Session:
         self._list_candidates()
 
     def _list_candidates(self) -> None:
-        self._candidates = [
+        offered = [
             candidate
             for gated in self.program.gated
             if gated.rule.name not in self.refused
             for candidate in self._view.candidates.get(gated.index, {}).values()
-            if candidate not in self._hopeless
         ]
+        hopeless = self._hopeless
+        self._candidates = [each for each in offered if each not in hopeless] if hopeless else offered
 
     def _check_merge(self, handle: int, standing: int) -> None:
         one, two = self.mirror.types[handle], self.mirror.types[standing]

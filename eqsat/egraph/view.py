@@ -60,7 +60,7 @@ class View:
     handles: dict[tuple[str, Value], int] = field(default_factory=dict)
     constants: set[int] = field(default_factory=set)
     candidates: dict[int, dict[tuple[Value, ...], Candidate]] = field(default_factory=dict)
-    _live: dict[str, set[Value]] = field(default_factory=dict)
+    _last_named: dict[str, tuple[int, FrozenRow]] = field(default_factory=dict)
     _num_rows: dict[str, int] = field(default_factory=dict)
     _decoded: dict[tuple[str, tuple[Value, ...]], ENode] = field(default_factory=dict)
 
@@ -70,16 +70,23 @@ class View:
             handles=dict(self.handles),
             constants=set(self.constants),
             candidates={rule: dict(rows) for rule, rows in self.candidates.items()},
-            _live={sort: set(values) for sort, values in self._live.items()},
+            _last_named=dict(self._last_named),
             _num_rows=dict(self._num_rows),
             _decoded=dict(self._decoded),
         )
 
     def begin(self, functions: Mapping[str, FrozenFunction]) -> bool:
-        """Return whether all must be read again: at first, and when e-classes of the last snapshot were merged."""
-        live = {sort: {row.output for row in functions[name].rows} for sort, name in HANDLES.items()}
-        is_merged = not self._live or any(not values <= live[sort] for sort, values in self._live.items())
-        self._live = live
+        """Return whether all must be read again: at first, and when e-classes of the last snapshot were merged.
+
+        A merge changes the row of a number, which leaves its place; whatever stands behind it then moves up. So it is
+        enough to look at the place where the last number of the last snapshot stood.
+        """
+        named = {sort: functions[name].rows for sort, name in HANDLES.items()}
+        is_merged = not self._last_named
+        for sort, (count, last) in self._last_named.items():
+            row = named[sort][count - 1] if count <= len(named[sort]) else None
+            is_merged = is_merged or row is None or (row.inputs, row.output) != (last.inputs, last.output)
+        self._last_named = {sort: (len(rows), rows[-1]) for sort, rows in named.items() if rows}
         if is_merged:
             self._num_rows.clear()
             self.constants.clear()

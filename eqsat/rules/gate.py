@@ -16,7 +16,7 @@ no match, where in a head it would end the run.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from collections.abc import Set as AbstractSet
 from dataclasses import dataclass
 from typing import Final
@@ -52,9 +52,10 @@ from eqsat.rules.book import Declaration, RuleBook
 from eqsat.rules.hoist import hoisted
 from eqsat.rules.lint import Finding, Severity, lint
 from eqsat.rules.rule import Rule, RuleKind
-from eqsat.rules.signatures import Signatures
+from eqsat.rules.signatures import Role, Signatures
 from eqsat.rules.sorts import infer_sorts
 from eqsat.rules.terms import head_terms, lets, span_of, variables
+from eqsat.rules.type_sets import type_sets, with_type_sets
 from eqsat.rules.views import view_commands, with_views
 
 APPLY: Final = "apply"
@@ -142,7 +143,8 @@ def gate(book: RuleBook, schema: Iterable[Command], *, commutative: AbstractSet[
     views = view_commands(commutative, declared)
     signatures = declared.extended(views)
 
-    prepared = [_prepare(rule, signatures, commutative) for rule in book.rules]
+    masks = type_sets(book.rules, _sets_of_numbers(signatures))
+    prepared = [_prepare(rule, signatures, commutative, masks) for rule in book.rules]
     findings = lint(book.rules, signatures, commutative)
     for finding in findings:
         if finding.severity is Severity.ERROR:
@@ -204,14 +206,20 @@ def _check_declarations(declarations: Sequence[Declaration], signatures: Signatu
                 raise RulesError(f"{declaration.location}: `{sort}` is no sort")
 
 
-def _prepare(rule: Rule, signatures: Signatures, commutative: AbstractSet[str]) -> _Prepared:
+def _sets_of_numbers(signatures: Signatures) -> list[str]:
+    relations = [(name, each.inputs) for name, each in signatures.names.items() if each.role is Role.RELATION]
+    return [name for name, inputs in relations if inputs == ("i64",)]
+
+
+def _prepare(rule: Rule, signatures: Signatures, commutative: AbstractSet[str], masks: Mapping[str, int]) -> _Prepared:
     infer_sorts(rule.body, rule.head, signatures, rule.location)
     check_grounded(rule.body, signatures, rule.location)
     body, head = hoisted(rule.body, rule.head, signatures)
     sorts = infer_sorts(body, head, signatures, rule.location)
     viewed = commutative & signatures.names.keys()
     span = span_of(rule.body[0]) if rule.body else SPAN
-    return _Prepared(rule=rule, span=span, body=with_views(body, head, viewed), head=head, sorts=sorts)
+    body = with_type_sets(with_views(body, head, viewed), masks)
+    return _Prepared(rule=rule, span=span, body=body, head=head, sorts=sorts)
 
 
 def _gated(index: int, prepared: _Prepared) -> GatedRule:
