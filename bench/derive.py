@@ -1,7 +1,8 @@
-"""Which substitutions of TASO the rules derive: ``python -m bench.derive [--rules FILE] [--budget-s N] [--json FILE]``.
+"""Which substitutions of TASO the rules derive: ``python -m bench.derive [--enable NAMES] [--json FILE]``.
 
-For each substitution the source is loaded as a model whose inputs are arbitrary tensors, nothing of it constant. All
-rules are applied, round by round, until nothing is left or the budget ends, and the target is looked up in the e-graph.
+For each substitution the source is loaded as a model whose inputs are arbitrary tensors, nothing of it constant. The
+rules that ship, those of tier ``wide`` among them (``--enable`` without a name leaves them out), are applied, round by
+round, until nothing is left or the budget ends, and the target is looked up in the e-graph.
 It is derived where each of its outputs is found in the e-class of that output of the source which it stands for. Both
 sides are also evaluated, at several sizes: where they never agree, the substitution is unsound as published.
 """
@@ -207,6 +208,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     parser = argparse.ArgumentParser(prog="python -m bench.derive", description=__doc__)
     parser.add_argument("--data", type=Path, default=PUBLISHED, help="the substitutions (graph_subst.json)")
     parser.add_argument("--rules", type=Path, action="append", default=[], help="more rules; may be repeated")
+    parser.add_argument("--enable", nargs="*", default=["wide"], help="names of rules, groups or tiers to switch on")
     parser.add_argument("--only", type=int, nargs="+", default=[], help="numbers of substitutions")
     parser.add_argument("--budget-s", type=float, default=Budget().seconds, help="seconds for each substitution")
     parser.add_argument("--max-enodes", type=int, default=Budget().max_enodes, help="e-nodes for each substitution")
@@ -223,16 +225,24 @@ def main(arguments: Sequence[str] | None = None) -> int:
     except RulesError as refusal:
         print(refusal, file=sys.stderr)
         return 2
-    rules = book.select(available_operators=available_operators(OPSET, has_provider_operators=True))
+    rules = book.select(
+        enable=given.enable, available_operators=available_operators(OPSET, has_provider_operators=True)
+    )
     budget = Budget(seconds=given.budget_s, max_enodes=given.max_enodes, max_rounds=given.max_rounds)
     results = []
     for substitution in parse(text):
         if not given.only or substitution.number in given.only:
             results.append(derive(substitution, rules, budget))
             print(line(results[-1]), flush=True)
-    print(score(results))
+    enabled = f"with {', '.join(given.enable)}" if given.enable else "with what is on by default"
+    print(f"{score(results)}, {enabled}")
     if given.json:
-        document = {"budget": asdict(budget), "opset": OPSET, "results": [asdict(result) for result in results]}
+        document = {
+            "budget": asdict(budget),
+            "opset": OPSET,
+            "enabled": given.enable,
+            "results": [asdict(result) for result in results],
+        }
         given.json.write_text(json.dumps(document, indent=2) + "\n", encoding="utf-8")
     return int(any(result.verdict is Verdict.NOT_DERIVED for result in results))
 

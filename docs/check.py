@@ -1,4 +1,4 @@
-"""Checks the documentation: links lead somewhere, flags and make targets exist, Python examples compile."""
+"""Checks the documentation: links lead somewhere, flags and targets exist, examples compile, rules are as listed."""
 
 from __future__ import annotations
 
@@ -10,13 +10,15 @@ from typing import Final
 
 import typer
 
+from eqsat.ruletools.page import COMMAND, rules_page
 from eqsat.run import app
 
 ROOT: Final = Path(__file__).parents[1]
 FLAGS_PAGE: Final = ROOT / "docs" / "command-line.md"
+RULES_PAGE: Final = ROOT / "docs" / "rules.md"
 
 _LINK: Final = re.compile(r"\[[^\]]*\]\(([^)\s]+)\)")
-_FENCE: Final = re.compile(r"^```(\w*)\n(.*?)^```$", re.MULTILINE | re.DOTALL)
+_FENCE: Final = re.compile(r"^```(\w*)(?: \S+)?\n(.*?)^```$", re.MULTILINE | re.DOTALL)
 _FLAG: Final = re.compile(r"(?<![\w-])--[a-z][a-z-]+")
 _MAKE: Final = re.compile(r"\bmake ([a-z][a-z-]*)")
 _TARGET: Final = re.compile(r"^([a-z-]+):", re.MULTILINE)
@@ -63,12 +65,22 @@ def check_flags(text: str) -> Iterator[str]:
     yield from (f"there is no flag {flag}" for flag in sorted(named - flags()))
 
 
+def check_rules(text: str) -> Iterator[str]:
+    """Yield that the page about the rules is not what the rules say, where it is not."""
+    if text != rules_page():
+        yield f"the rules say something else; run: {COMMAND}"
+
+
 def main() -> int:
     """Print what is wrong and return the number of faults, at most 1."""
     faults: list[str] = []
     for page in pages():
         text = page.read_text(encoding="utf-8")
-        found = [*check_page(page, text), *(check_flags(text) if page == FLAGS_PAGE else ())]
+        found = list(check_page(page, text))
+        if page == FLAGS_PAGE:
+            found += check_flags(text)
+        elif page == RULES_PAGE:
+            found += check_rules(text)
         faults.extend(f"{page.relative_to(ROOT)}: {fault}" for fault in found)
     print("\n".join(faults) or f"{len(pages())} pages checked")
     return min(len(faults), 1)

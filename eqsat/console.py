@@ -1,4 +1,4 @@
-"""The ``eqsat`` command: ``eqsat run MODEL.onnx`` and whatever joins it."""
+"""The ``eqsat`` command: ``eqsat run MODEL.onnx`` and ``eqsat rules``."""
 
 from __future__ import annotations
 
@@ -6,11 +6,13 @@ import sys
 
 import typer
 
+from eqsat import rules_cli
 from eqsat.face import call
 from eqsat.run import run
 
 app = typer.Typer(add_completion=False, rich_markup_mode=None)
 app.command()(run)
+app.add_typer(rules_cli.app, name="rules")
 
 
 @app.callback(invoke_without_command=True)

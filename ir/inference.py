@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Final, TypeAlias, final
 
 import numpy as np
 import onnx
+import onnx.checker
 import onnx.helper
 import onnx.numpy_helper
 import onnx.shape_inference
@@ -18,7 +19,7 @@ from ir.type_constraints import check_dtypes
 from ir.types import Symbols, TensorType
 from ir.writer import RawNode, Surroundings, UnwritableError, write_node
 
-__all__ = ["TypeInference", "TypeInferenceError", "node_proto"]
+__all__ = ["TypeInference", "TypeInferenceError", "UnknownTypeError", "node_proto"]
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -27,6 +28,11 @@ if TYPE_CHECKING:
 
 _SIZED_BY_ELEMENTS: Final = frozenset({"NonZero", "NonMaxSuppression", "OneHot", "Range", "Resize"})
 """Operators whose outputs may differ in size where their inputs' types are equal: each gets symbols of its own."""
+
+
+class UnknownTypeError(TypeInferenceError):
+    """ONNX's inference says nothing of a node that may well exist."""
+
 
 Key: TypeAlias = "tuple[str, tuple[AttributeValue, ...], tuple[TensorType | None, ...]]"
 
@@ -107,17 +113,22 @@ class TypeInference:
                 constants,
                 opset_imports=self._opset_imports,
             )
-        except (onnx.shape_inference.InferenceError, RuntimeError, ValueError) as error:
+        except (
+            onnx.checker.ValidationError,
+            onnx.shape_inference.InferenceError,
+            RuntimeError,
+            ValueError,
+        ) as error:
             raise TypeInferenceError(f"{operator.onnx_name}: {error}") from error
         try:
             return tuple(self._tensor_type(inferred[name], operator.onnx_name) for name in outputs)
         except KeyError as error:
-            raise TypeInferenceError(f"{operator.onnx_name}: no type could be inferred") from error
+            raise UnknownTypeError(f"{operator.onnx_name}: no type could be inferred") from error
 
     def _tensor_type(self, proto: onnx.TypeProto, what: str) -> TensorType:
         tensor = proto.tensor_type
         if not tensor.HasField("shape") or not tensor.elem_type:
-            raise TypeInferenceError(f"{what}: no shape could be inferred")
+            raise UnknownTypeError(f"{what}: no shape could be inferred")
         shape = []
         for dim in tensor.shape.dim:
             if dim.HasField("dim_value"):

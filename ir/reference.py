@@ -43,7 +43,7 @@ _TYPE_ATTRIBUTES: Final[Mapping[str, str]] = {
 _FLOAT32_BY_DEFAULT: Final = frozenset({"EyeLike", "BlackmanWindow", "HannWindow", "HammingWindow", "MelWeightMatrix"})
 """Operators whose type attribute means float32 where it is missing."""
 
-_EVALUATION_ERRORS: Final = (
+EVALUATION_ERRORS: Final = (
     ArithmeticError,
     AssertionError,
     AttributeError,
@@ -92,7 +92,7 @@ def evaluate_float64(
     try:
         with np.errstate(all="ignore"):
             results = ReferenceEvaluator(model).run(names, wide)
-    except _EVALUATION_ERRORS:
+    except EVALUATION_ERRORS:
         return None
     arrays = {name: np.asarray(result) for name, result in zip(names, results, strict=True)}
     return None if any(array.dtype == object for array in arrays.values()) else arrays

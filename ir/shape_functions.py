@@ -118,6 +118,17 @@ def _attention(inputs: _Inputs, attributes: _Attributes) -> tuple[TensorType, ..
     return (TensorType(source.dtype, (*source.shape[:2], weights.shape[1] // 3)),)
 
 
+def _group_query_attention(inputs: _Inputs, attributes: _Attributes) -> tuple[TensorType, ...]:
+    """``com.microsoft.GroupQueryAttention`` with query, key and value of rank 3 and no past."""
+    query, key, value = (_given(inputs, position) for position in range(3))
+    heads, groups = _int(attributes, "num_heads"), _int(attributes, "kv_num_heads")
+    if not query.rank == key.rank == value.rank == 3 or key.shape != value.shape or query.shape[:2] != key.shape[:2]:
+        raise TypeInferenceError("GroupQueryAttention: query, key and value must have rank 3 and one sequence")
+    if groups < 1 or heads % groups or key.shape[2] % groups or query.shape[2] * groups != key.shape[2] * heads:
+        raise TypeInferenceError("GroupQueryAttention: the hidden sizes do not fit the heads")
+    return (query,)
+
+
 def _like_first(inputs: _Inputs, attributes: _Attributes) -> tuple[TensorType, ...]:
     del attributes
     return (_given(inputs, 0),)
@@ -175,6 +186,7 @@ SHAPE_FUNCTIONS: Final[Mapping[str, Callable[[_Inputs, _Attributes], tuple[Tenso
     "MsAttention": _attention,
     "MsMultiHeadAttention": _multi_head_attention,
     "MsBiasGelu": _bias_gelu,
+    "MsGroupQueryAttention": _group_query_attention,
     "MsFusedMatMul": _fused_matmul,
     "MsSkipLayerNormalization": _skip_norm,
     "MsSkipSimplifiedLayerNormalization": _skip_norm,

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import string
 from collections.abc import Callable, Mapping
 from typing import TYPE_CHECKING, Final, TypeAlias
 
@@ -269,6 +270,21 @@ def _shape(node: onnx_ir.Node, operator: Operator, opset: int, context: Context)
     return inputs, attributes
 
 
+def _einsum(node: onnx_ir.Node, operator: Operator, opset: int, context: Context) -> tuple[list[str], Attributes]:
+    """The equation with its result written out, in the letters a, b, c and so on, in the order in which they come."""
+    inputs, attributes = generic(node, operator, opset, context)
+    equation = str(attributes["equation"]).replace(" ", "")
+    if "." in equation:
+        return inputs, attributes
+    factors, arrow, result = equation.partition("->")
+    if not arrow:
+        result = "".join(sorted(letter for letter in set(factors) - {","} if factors.count(letter) == 1))
+    names = dict.fromkeys(letter for letter in factors if letter != ",")
+    letters = str.maketrans(dict(zip(names, string.ascii_lowercase + string.ascii_uppercase, strict=False)))
+    attributes["equation"] = f"{factors}->{result}".translate(letters)
+    return inputs, attributes
+
+
 _Special: TypeAlias = Callable[[onnx_ir.Node, Operator, int, Context], tuple[list[str], Attributes]]
 
 SPECIAL: Final[Mapping[str, _Special]] = {
@@ -289,4 +305,5 @@ SPECIAL: Final[Mapping[str, _Special]] = {
     "ConstantOfShape": _constant_of_shape,
     "EyeLike": _eye_like,
     "Shape": _shape,
+    "Einsum": _einsum,
 }

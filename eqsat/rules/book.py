@@ -26,6 +26,7 @@ class DropReason(StrEnum):
 
     SKIPPED = "left out by name"
     NOT_ENABLED = "approximates, and is not switched on"
+    TIER_OFF = "is in a tier that is not switched on"
     ASSUMES_FINITE = "assumes finite values"
     UNAVAILABLE = "makes an operator that is not available here"
 
@@ -102,7 +103,8 @@ class RuleBook:
 
         Args:
             skip: Names of rules, groups or rulesets to leave out.
-            enable: Names of rules or groups to switch on that are off by themselves: those that approximate.
+            enable: Names of rules, groups or tiers to switch on that are off by themselves: those that approximate, and
+                those of a tier.
             is_strict: True leaves out every rule that assumes finite values.
             available_operators: Those operators of the operator table that the result may use; None for all. What
                 the table does not list (list cells, shapes, attribute records) is always available.
@@ -122,6 +124,8 @@ class RuleBook:
                 dropped[rule.name] = Dropped(reason=DropReason.SKIPPED)
             elif rule.floats is FloatClass.APPROXIMATES and _names(rule).isdisjoint(enable):
                 dropped[rule.name] = Dropped(reason=DropReason.NOT_ENABLED)
+            elif rule.tier and _names(rule).isdisjoint(enable):
+                dropped[rule.name] = Dropped(reason=DropReason.TIER_OFF, detail=rule.tier)
             elif is_strict and rule.floats is FloatClass.FINITE:
                 dropped[rule.name] = Dropped(reason=DropReason.ASSUMES_FINITE)
             elif missing:
@@ -189,4 +193,4 @@ def _add(known: dict[str, _Named], new: _Named) -> None:
 
 def _names(rule: Rule) -> frozenset[str]:
     """Return every name that a user may call a rule by."""
-    return frozenset({rule.name, rule.entry, str(rule.kind), rule.group} - {""})
+    return frozenset({rule.name, rule.entry, str(rule.kind), rule.group, rule.tier} - {""})

@@ -20,7 +20,7 @@ from eqsat.egraph.egglog import Location
 from eqsat.errors import RulesError
 from eqsat.rules.text import Form
 
-KEYS = frozenset({"SOURCE", "REQUIRES", "FLOATS", "GROUP", "INSTANCE", "NEAR-MISS", "NOTE"})
+KEYS = frozenset({"SOURCE", "REQUIRES", "FLOATS", "GROUP", "TIER", "INSTANCE", "NEAR-MISS", "NOTE"})
 REPEATED_KEYS = frozenset({"INSTANCE", "NEAR-MISS", "NOTE"})
 """Keys that may stand more than once."""
 

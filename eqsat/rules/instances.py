@@ -31,8 +31,8 @@ from typing import Final, TypeAlias
 import numpy as np
 
 DEFAULT_OPSET: Final = 18
-MAX_SIZE: Final = 4
-"""Largest size drawn for a letter."""
+SIZES: Final = (1, 2, 3, 4)
+"""Sizes drawn for a letter."""
 
 _DECLARATION = re.compile(
     r"(?P<name>[a-z]\w*)(?::(?P<type>[a-z]\d*))?(?P<positive>\+)?(?P<constant>=)?"
@@ -52,6 +52,7 @@ class InstanceError(ValueError):
 class Precision(Enum):
     """Element type of values that name none: ONNX's number and numpy's type."""
 
+    HALF = (10, "float16")
     SINGLE = (1, "float32")
     DOUBLE = (11, "float64")
 
@@ -89,6 +90,7 @@ class Leaf:
         dims: Sizes as the e-graph sees them: an int, or the name of a symbol.
         is_constant: True for an initializer, False for an input.
         array: Its elements.
+        is_free: True where any elements would do: no number was named, nor that they be positive.
     """
 
     name: str
@@ -96,6 +98,7 @@ class Leaf:
     dims: tuple[int | str, ...]
     is_constant: bool
     array: np.ndarray
+    is_free: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -146,13 +149,14 @@ class Drawn:
     sizes: Mapping[str, int]
 
 
-def draw(text: str, rng: np.random.Generator, precision: Precision) -> Drawn:
+def draw(text: str, rng: np.random.Generator, precision: Precision, sizes: Sequence[int] = SIZES) -> Drawn:
     """Read an instance and decide everything that it leaves open.
 
     Args:
         text: What follows ``INSTANCE`` or ``NEAR-MISS``.
         rng: Source of sizes and values.
         precision: Element type of the values that name none.
+        sizes: What a letter may stand for.
 
     Raises:
         InstanceError: The text is no instance.
@@ -163,13 +167,16 @@ def draw(text: str, rng: np.random.Generator, precision: Precision) -> Drawn:
     named = _NAMED_TYPE.findall(before)
     for name in named:
         precision = _NAMED_PRECISIONS.get(name, precision)
-    drawing = _Drawing(rng, precision, is_generic=not named)
+    drawing = _Drawing(rng, precision, sizes, is_generic=not named)
     return drawing.run(before.split(), _TOKEN.findall(after))
 
 
 class _Drawing:
-    def __init__(self, rng: np.random.Generator, precision: Precision, *, is_generic: bool) -> None:
+    def __init__(
+        self, rng: np.random.Generator, precision: Precision, letters: Sequence[int], *, is_generic: bool
+    ) -> None:
         self._rng = rng
+        self._letters = letters
         self._is_generic = is_generic
         self._precision = precision
         self._sizes: dict[str, int] = {}
@@ -221,7 +228,12 @@ class _Drawing:
         else:
             array = self._values(sizes, dtype, is_positive=bool(match["positive"]))
         self._leaves[match["name"]] = Leaf(
-            name=match["name"], number=number, dims=dims, is_constant=bool(match["constant"]), array=array
+            name=match["name"],
+            number=number,
+            dims=dims,
+            is_constant=bool(match["constant"]),
+            array=array,
+            is_free=match["fill"] is None and not match["positive"],
         )
 
     def _values(self, shape: tuple[int, ...], dtype: str, *, is_positive: bool) -> np.ndarray:
@@ -249,7 +261,7 @@ class _Drawing:
             return int(text)
         letter = text.removeprefix("?")
         if letter not in self._sizes:
-            self._sizes[letter] = int(self._rng.integers(1, MAX_SIZE + 1))
+            self._sizes[letter] = int(self._rng.choice(self._letters))
         if text.startswith("?"):
             self._symbols[letter] = self._sizes[letter]
         return self._sizes[letter]

@@ -67,6 +67,7 @@ class Rule:
         entry: The ``:name`` in the file.
         kind: What happens with its matches.
         group: Topic, from ``; GROUP`` or else the ``;; SECTION`` it stands in; may be empty.
+        tier: Name under which rules are switched on together that are off by themselves; empty for one that is on.
         source: Why the two sides are equal.
         requires: What the conditions ensure; empty where nothing is required.
         floats: What it does to floating-point results; facts change nothing and count as exact.
@@ -97,6 +98,7 @@ class Rule:
     operators_matched: frozenset[str]
     operators_made: frozenset[str]
     literals: tuple[float, ...]
+    tier: str = ""
 
 
 def rules_of(form: Form, command: RuleCommand | RewriteCommand | BiRewriteCommand, section: str) -> tuple[Rule, ...]:
@@ -133,6 +135,7 @@ def rules_of(form: Form, command: RuleCommand | RewriteCommand | BiRewriteComman
                 entry=entry,
                 kind=kind,
                 group=header.text("GROUP") or section,
+                tier=header.text("TIER"),
                 source=header.text("SOURCE"),
                 requires=header.text("REQUIRES"),
                 floats=floats,

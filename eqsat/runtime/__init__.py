@@ -1,5 +1,6 @@
 """The only door to ONNX Runtime, which runs in a child process; importing this does not import it."""
 
+from eqsat.runtime.batch import ModelRun
 from eqsat.runtime.errors import (
     ChildCrashedError,
     MeasurementError,
@@ -34,6 +35,7 @@ __all__ = [
     "Kernel",
     "MeasurementError",
     "MemoryLimitError",
+    "ModelRun",
     "OptimizationLevel",
     "Price",
     "Profile",

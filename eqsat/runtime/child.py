@@ -18,9 +18,11 @@ from contextlib import suppress
 from pathlib import Path
 from typing import IO, final
 
+import numpy as np
 import onnxruntime as ort
 
 from eqsat.errors import ProviderError
+from eqsat.runtime.batch import PLAIN, answer_batch
 from eqsat.runtime.devices import device_name
 from eqsat.runtime.errors import SessionFailedError, UnsupportedValueError
 from eqsat.runtime.fingerprint import model_fingerprint
@@ -30,6 +32,9 @@ from eqsat.runtime.sessions import Runner, create_session, usable_providers
 from eqsat.runtime.settings import SessionSettings
 from eqsat.runtime.timing import profile, time_pair
 from eqsat.runtime.wire import Frame, Reply, Request, read_frame, write_frame
+
+_MAX_PLAIN_SESSIONS = 2_000
+"""Sessions of small models that are kept between batches."""
 
 _OOM_SCORE = Path("/proc/self/oom_score_adj")
 
@@ -42,6 +47,7 @@ class Child:
         """Answer requests with temporary files in ``scratch``."""
         self._scratch = scratch
         self._kept: tuple[object, ort.InferenceSession] | None = None
+        self._plain: dict[bytes, ort.InferenceSession | SessionFailedError] = {}
         self._handlers: Mapping[str, Callable[[Frame], Frame]] = {
             Request.PROVIDERS: self._providers,
             Request.DEVICE: self._device,
@@ -50,6 +56,7 @@ class Child:
             Request.PROFILE: self._profile,
             Request.FINGERPRINT: self._fingerprint,
             Request.PAIR: self._pair,
+            Request.BATCH: self._batch,
         }
 
     def answer(self, request: Frame) -> Frame:
@@ -81,6 +88,23 @@ class Child:
         settings = _settings(request)
         runner = Runner(self._session(request, settings), request.tensors)
         return Frame(kind=Reply.OK, tensors=runner.outputs())
+
+    def _batch(self, request: Frame) -> Frame:
+        if len(self._plain) > _MAX_PLAIN_SESSIONS:
+            self._plain.clear()
+        return answer_batch(request, self._run_plainly)
+
+    def _run_plainly(self, model: bytes, feeds: Mapping[str, np.ndarray]) -> dict[str, np.ndarray]:
+        session = self._plain.get(model)
+        if session is None:
+            try:
+                session = create_session(model, PLAIN)
+            except SessionFailedError as error:
+                session = error
+            self._plain[model] = session
+        if isinstance(session, SessionFailedError):
+            raise SessionFailedError(str(session))
+        return Runner(session, feeds).outputs()
 
     def _session(self, request: Frame, settings: SessionSettings) -> ort.InferenceSession:
         path = Path(request.fields["path"])

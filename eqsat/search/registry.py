@@ -6,14 +6,17 @@ name) to a :class:`~eqsat.search.interface.Search`.
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping
 from importlib.metadata import entry_points
 from typing import Final
 
 from eqsat.errors import UsageError
+from eqsat.search.beam import Beam
 from eqsat.search.chance import Random
 from eqsat.search.greedy import Greedy
 from eqsat.search.interface import Search, SearchFactory
+from eqsat.search.mcts import ActionKind, Mcts
 from eqsat.search.saturation import Saturate
 
 ENTRY_POINT_GROUP: Final = "eqsat.searches"
@@ -31,10 +34,31 @@ def _random(options: Mapping[str, str]) -> Search:
     return Random(num_steps=_integer(options, "steps", Random().num_steps))
 
 
+def _beam(options: Mapping[str, str]) -> Search:
+    return Beam(
+        alpha=_number(options, "alpha", Beam().alpha, at_least=1.0), width=_integer(options, "width", Beam().width)
+    )
+
+
+def _mcts(options: Mapping[str, str]) -> Search:
+    default = Mcts()
+    actions = options.get("actions", default.actions)
+    if actions not in set(ActionKind):
+        raise UsageError(f"option 'actions' must be one of {', '.join(ActionKind)}, not {actions!r}")
+    return Mcts(
+        num_simulations=_integer(options, "simulations", default.num_simulations),
+        max_rollout=_integer(options, "rollout", default.max_rollout),
+        exploration=_number(options, "exploration", default.exploration, at_least=0.0),
+        actions=ActionKind(actions),
+    )
+
+
 _BUILT_IN: Final[Mapping[str, tuple[SearchFactory, frozenset[str]]]] = {
     "saturate": (_saturate, frozenset({"max-per-rule"})),
     "greedy": (_greedy, frozenset({"min-gain"})),
     "random": (_random, frozenset({"steps"})),
+    "beam": (_beam, frozenset({"alpha", "width"})),
+    "mcts": (_mcts, frozenset({"simulations", "rollout", "exploration", "actions"})),
 }
 
 
@@ -83,3 +107,16 @@ def _share(options: Mapping[str, str], name: str, default: float) -> float:
     if not 0 <= share <= 1:
         raise UsageError(f"option {name!r} must be a number from 0 to 1, not {text!r}")
     return share
+
+
+def _number(options: Mapping[str, str], name: str, default: float, *, at_least: float) -> float:
+    text = options.get(name)
+    if text is None:
+        return default
+    try:
+        number = float(text)
+    except ValueError as error:
+        raise UsageError(f"option {name!r} must be a number, not {text!r}") from error
+    if not at_least <= number < math.inf:
+        raise UsageError(f"option {name!r} must be a number from {at_least:g}, not {text!r}")
+    return number

@@ -291,3 +291,13 @@ def test_inference_sees_small_external_constants(tmp_path: Path) -> None:
     from ir.reader import read
 
     assert read(tmp_path / "m.onnx").nodes[0].attributes == {"shape": (3, 2)}
+
+
+@pytest.mark.parametrize(
+    ("equation", "result", "normal"),
+    [("b i -> b", (2,), "ab->a"), ("ji", (3, 2), "ab->ba"), ("zz", (), "aa->"), ("...i->...i", (3, 3), "...i->...i")],
+)
+def test_equations_have_one_spelling(equation: str, result: tuple[int, ...], normal: str, tmp_path: Path) -> None:
+    shape = (2, 3) if len(set(equation) & set("bij")) > 1 else (3, 3)
+    node, _ = _node(tmp_path, "Einsum", shape, result, equation=equation)
+    assert node.attributes == {"equation": normal}

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from enum import Enum, auto
-from typing import TypeAlias
+from typing import Final, TypeAlias
 
 import numpy as np
 import onnx
@@ -47,6 +47,9 @@ TOLERANCES: Mapping[tuple[FloatClass, Engine], float] = {
     (FloatClass.APPROXIMATES, Engine.RUNTIME): 1e-2,
 }
 """Largest difference, relative to the largest number of the value."""
+
+HALF: Final = 3e-2
+"""The same for values in half precision that need not be the same bits."""
 
 
 class Disagreement(AssertionError):  # noqa: N818  # reads as what it is
@@ -92,6 +95,12 @@ class Values:
                 raise UnevaluableError(f"nothing gives a value to {left[0]}")
             todo = left
         return num_forms
+
+    def array(self, handle: int) -> np.ndarray:
+        """Return the value of an e-class, once everything is checked."""
+        value = self._values[handle]
+        assert isinstance(value, np.ndarray)
+        return value
 
     def _take(self, handle: int, value: Value, enode: ENode, floats: FloatClass) -> int:
         if handle not in self._values:
@@ -140,7 +149,7 @@ class Values:
         attributes = {name: self._static(value) for name, value in enode.named_attributes().items()}
         arrays = {index: array for index, array in enumerate(inputs) if array is not None}
         sizes = attributes.get("split")
-        num_outputs = len(sizes) if isinstance(sizes, tuple) else 1
+        num_outputs = len(sizes) if isinstance(sizes, tuple) else max(OPERATORS[enode.operator].num_outputs, 1)
         node = MicroNode(
             operator=enode.operator,
             attributes=attributes,
@@ -200,6 +209,7 @@ def difference(expected: np.ndarray, found: np.ndarray, tolerance: float) -> str
         gap = np.where(expected == found, 0.0, np.abs(expected.astype(np.float64) - found.astype(np.float64)))
     gap = np.nan_to_num(gap, nan=0.0, posinf=np.inf)
     finite = np.abs(expected[np.isfinite(expected)])
+    tolerance = max(tolerance, HALF) if expected.dtype == np.float16 else tolerance
     scale = max(1.0, float(finite.max())) if finite.size and float(finite.max()) < 1e30 else 1.0
     worst = float(gap.max()) if gap.size else 0.0
     return f"differs by {worst:.3g} where {tolerance * scale:.3g} is allowed" if worst > tolerance * scale else ""

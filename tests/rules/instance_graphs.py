@@ -110,7 +110,7 @@ class _Builder:
         }
         types = [self.types[name] if name else None for name in inputs]
         sizes = attributes.get("split")
-        num_outputs = len(sizes) if isinstance(sizes, tuple) else 1
+        num_outputs = len(sizes) if isinstance(sizes, tuple) else max(row.num_outputs, 1)
         found = self.inference(row.name, attributes, types, num_outputs)
         names = [f"t{len(self.nodes)}.{index}" for index in range(num_outputs)]
         self.types.update(zip(names, found, strict=False))

@@ -135,6 +135,17 @@ def test_selection_says_why_each_rule_was_dropped() -> None:
     assert book.dropped == {}
 
 
+def test_a_tier_is_off_until_it_or_its_rule_is_named() -> None:
+    tiered = [rule("SOURCE s|FLOATS exact|TIER wide", simple(name).split("\n", 2)[2]) for name in ("a", "b")]
+    book = read_rules([("".join(tiered) + simple("c"), "r")])
+    assert [each.tier for each in book.rules] == ["wide", "wide", ""]
+    chosen = book.select()
+    assert [each.name for each in chosen.rules] == ["c"]
+    assert str(chosen.dropped["a"]) == "is in a tier that is not switched on: wide"
+    assert [each.name for each in book.select(enable=("wide",)).rules] == ["a", "b", "c"]
+    assert [each.name for each in book.select(enable=("b",)).rules] == ["b", "c"]
+
+
 def test_list_cells_and_shapes_are_always_available() -> None:
     text = rule("SOURCE s|FLOATS exact", '(rewrite (Relu x) (Neg (Reshape x (S1 2))) :ruleset opt :name "a")')
     book = read_rules([(text, "r")])

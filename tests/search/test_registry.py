@@ -8,9 +8,11 @@ from importlib.metadata import EntryPoint
 import pytest
 
 from eqsat.errors import UsageError
+from eqsat.search.beam import Beam
 from eqsat.search.chance import Random
 from eqsat.search.greedy import Greedy
 from eqsat.search.interface import Arena, Outcome, Search, SearchBudget, StopReason
+from eqsat.search.mcts import ActionKind, Mcts
 from eqsat.search.registry import make_search, search_names
 from eqsat.search.saturation import Saturate
 
@@ -23,6 +25,10 @@ class Lazy:
 
     def run(self, arena: Arena, budget: SearchBudget) -> Outcome:
         return Outcome(stop_reason=StopReason.NO_GAIN, num_steps=0, num_applied=0)
+
+
+def _mcts(num_simulations: int, max_rollout: int, exploration: float) -> Mcts:
+    return Mcts(num_simulations=num_simulations, max_rollout=max_rollout, exploration=exploration)
 
 
 @pytest.fixture
@@ -42,6 +48,11 @@ def installed(monkeypatch: pytest.MonkeyPatch) -> None:
         ("saturate", {"max-per-rule": "7"}, Saturate(max_per_rule=7)),
         ("greedy", {"min-gain": "0.5"}, Greedy(min_gain=0.5)),
         ("random", {"steps": "3"}, Random(num_steps=3)),
+        ("beam", {}, Beam()),
+        ("beam", {"alpha": "1.5", "width": "2"}, Beam(alpha=1.5, width=2)),
+        ("mcts", {}, Mcts()),
+        ("mcts", {"simulations": "5", "rollout": "2", "exploration": "0"}, _mcts(5, 2, 0.0)),
+        ("mcts", {"actions": "group"}, Mcts(actions=ActionKind.GROUP)),
     ],
 )
 def test_options_reach_the_search(name: str, options: dict[str, str], expected: Search) -> None:
@@ -57,6 +68,10 @@ def test_options_reach_the_search(name: str, options: dict[str, str], expected: 
         ("random", {"steps": "many"}, "option 'steps' must be a number above 0, not 'many'"),
         ("greedy", {"min-gain": "much"}, "option 'min-gain' must be a number, not 'much'"),
         ("greedy", {"min-gain": "nan"}, "option 'min-gain' must be a number from 0 to 1, not 'nan'"),
+        ("beam", {"alpha": "0.9"}, "option 'alpha' must be a number from 1, not '0.9'"),
+        ("beam", {"alpha": "inf"}, "option 'alpha' must be a number from 1, not 'inf'"),
+        ("mcts", {"exploration": "much"}, "option 'exploration' must be a number, not 'much'"),
+        ("mcts", {"actions": "all"}, "option 'actions' must be one of rule, group, not 'all'"),
         ("greedy", {"min-gain": "-0.5"}, "option 'min-gain' must be a number from 0 to 1, not '-0.5'"),
     ],
 )
@@ -74,4 +89,4 @@ def test_packages_offer_searches() -> None:
 
 
 def test_the_built_in_ones_come_first() -> None:
-    assert search_names()[:3] == ("saturate", "greedy", "random")
+    assert search_names()[:5] == ("saturate", "greedy", "random", "beam", "mcts")

@@ -1,0 +1,84 @@
+"""Checking rules files: first what they say, then whether it is so."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from eqsat.egraph.egglog import Location
+from eqsat.rules.book import RuleBook, shipped_rules_path
+from eqsat.rules.rule import RuleKind
+from eqsat.ruletools.complaints import Complaint
+from eqsat.ruletools.judging import Judged, Order
+from eqsat.ruletools.reading import read_all, sources
+from eqsat.ruletools.static import refused_together, static_complaints
+from eqsat.soundness.verdict import Level
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Checked:
+    """Rules files whose text was looked at.
+
+    Attributes:
+        files: The files.
+        book: Their rules, and those that ship.
+        complaints: What is wrong with their text.
+    """
+
+    files: tuple[Path, ...]
+    book: RuleBook
+    complaints: tuple[Complaint, ...]
+
+    @property
+    def num_errors(self) -> int:
+        """Complaints that keep a rule from being used."""
+        return sum(each.is_error for each in self.complaints)
+
+    @property
+    def names(self) -> tuple[str, ...]:
+        """The rules to judge: those that rewrite. What facts are worth shows in the rules that ask for them."""
+        wanted = {str(path) for path in self.files}
+        return tuple(
+            rule.name for rule in self.book.rules if rule.location.file in wanted and rule.kind is not RuleKind.FACTS
+        )
+
+    def order(self, num_instances: int, seed: int) -> Order:
+        """Return what is to be judged."""
+        return Order(
+            files=tuple(str(path) for path in self.files),
+            names=self.names,
+            num_instances=num_instances,
+            seed=seed,
+        )
+
+    def complaint(self, judged: Judged, script: Path | None) -> Complaint:
+        """Return a refusal as a complaint that names the program which shows it."""
+        unknown = f" ({judged.unknown})" if judged.unknown and judged.unknown not in judged.reason else ""
+        shown = f"; run {script}" if script is not None else ""
+        location = self.book.rule(judged.rule).location
+        return Complaint(location=location, rule=judged.rule, reason=f"{judged.reason}{unknown}{shown}")
+
+    def summary(self, levels: Iterable[Level]) -> str:
+        """Return the result where nothing is wrong, as one line."""
+        counts = Counter(levels)
+        found = ", ".join(f"{counts[level]} {level.value}" for level in Level if counts[level])
+        count = len(self.names)
+        return f"{count} {'rule' if count == 1 else 'rules'}: {found or 'nothing is wrong with their text'}"
+
+
+def prepare(files: Sequence[Path]) -> Checked:
+    """Read rules files and look at their text; the one that ships where none is given."""
+    wanted = tuple(files) or (shipped_rules_path(),)
+    reading = read_all(sources(wanted))
+    names = frozenset(str(path) for path in wanted)
+    said = [each for each in reading.complaints if each.location.file in names]
+    said += static_complaints(reading.book, names)
+    if not any(each.is_error for each in said):
+        said += refused_together(reading.book, names)
+    if not any(rule.location.file in names for rule in reading.book.rules) and not said:
+        start = Location(str(wanted[0]), 1, 1)
+        said.append(Complaint(location=start, rule="", reason="holds no rule", is_error=False))
+    complaints = tuple(sorted(said, key=lambda each: each.location))
+    return Checked(files=wanted, book=reading.book, complaints=complaints)

@@ -1,0 +1,81 @@
+"""Small tasks for environments: tiny models, a few rules, prices by table."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+import onnx
+from typing_extensions import override
+
+from eqsat.verify.sizes import default_sizes
+from ir.reader import read
+from rl.env import EGraphEnv, Settings
+from rl.observation import FIRST_CANDIDATE, Observation
+from rl.prices import TablePrices
+from rl.space import ActionSpace
+from rl.tasks import Task
+from tests.finalists import models
+
+NEG_TWICE = models.rewrite("(Neg (Neg x))", "(Identity x)", "neg-twice")
+IDENTITY = '(rewrite (Identity x) x :ruleset opt :name "identity-away")'
+ABS = models.rewrite("(Neg x)", "(Abs x)", "neg-abs")
+UPHILL = models.rewrite("(Neg x)", "(Tanh (Tanh x))", "neg-tanh")
+IMPOSSIBLE = models.rewrite("(Neg x)", "(MatMul x x)", "neg-matmul")
+MERGE = models.rewrite("(Add (MatMul x a) (MatMul x b))", "(MatMul x (Add a b))", "matmul-distributes")
+RELU = models.rewrite("(Relu x)", "(Max (Cons x (Cons x (Nil))))", "relu-max")
+GROW = models.rewrite("(Abs x)", "(Neg (Neg (Abs (Neg (Neg x)))))", "abs-grows")
+
+
+def task(folder: Path, model: onnx.ModelProto, *forms: str, name: str = "tiny") -> Task:
+    folder.mkdir(exist_ok=True)
+    graph = read(models.save(folder / f"{name}.onnx", model))
+    return Task(
+        name=name, graph=graph, rules=models.rules(*forms), prices=TablePrices(), sizes=default_sizes(graph, {})
+    )
+
+
+def chain_task(folder: Path, length: int = 4, *, name: str = "chain") -> Task:
+    return task(folder, models.chain(length), NEG_TWICE, IDENTITY, ABS, name=name)
+
+
+def branches(num_blocks: int = 2, size: int = 64) -> onnx.ModelProto:
+    """``x -> relu(x a + x b)``, again and again: each block can do with one product."""
+    constants: dict[str, np.ndarray] = {}
+    nodes = []
+    source = "x"
+    for block in range(num_blocks):
+        target = "y" if block == num_blocks - 1 else f"r{block}"
+        for side in "ab":
+            constants[f"{side}{block}"] = models.weights(size, size, seed=len(constants))
+            nodes.append(models.node("MatMul", f"{source} {side}{block}", f"{side}x{block}"))
+        nodes.append(models.node("Add", f"ax{block} bx{block}", f"s{block}"))
+        nodes.append(models.node("Relu", f"s{block}", target))
+        source = target
+    return models.make(nodes, [("x", [4, size])], [("y", [4, size])], constants)
+
+
+def branch_task(folder: Path, num_blocks: int = 2, *, name: str = "branches") -> Task:
+    return task(folder, branches(num_blocks), MERGE, RELU, name=name)
+
+
+def env_of(folder: Path) -> EGraphEnv:
+    """An environment of two tasks; importable, so that a process can make it."""
+    return EGraphEnv([chain_task(folder / "chain"), branch_task(folder / "branches")], Settings(max_steps=6))
+
+
+def allowed(observation: Observation) -> list[int]:
+    return [int(action) for action in np.flatnonzero(observation.action_mask)]
+
+
+def action_of(env: EGraphEnv, rule: str) -> int:
+    """The first action that applies a rule."""
+    return next(FIRST_CANDIDATE + index for index, each in enumerate(env.look.groups) if each.rule == rule)
+
+
+class FirstCandidate(ActionSpace):  # type: ignore[misc]
+    """Samples the first candidate, which the tasks here allow for at least two steps."""
+
+    @override
+    def sample(self, mask: np.ndarray | None = None, probability: np.ndarray | None = None) -> np.int64:
+        return np.int64(FIRST_CANDIDATE)
