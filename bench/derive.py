@@ -2,9 +2,9 @@
 
 For each substitution the source is loaded as a model whose inputs are arbitrary tensors, nothing of it constant. The
 rules that ship, those of tier ``wide`` among them (``--enable`` without a name leaves them out), are applied, round by
-round, until nothing is left or the budget ends, and the target is looked up in the e-graph.
-It is derived where each of its outputs is found in the e-class of that output of the source which it stands for. Both
-sides are also evaluated, at several sizes: where they never agree, the substitution is unsound as published.
+round, until nothing is left or the budget ends, and the target is looked up in the e-graph. It is derived where each of
+its outputs is found in the e-class of that output of the source which it stands for. Both sides are also evaluated, at
+several sizes: where they never agree, the substitution is unsound as published.
 """
 
 from __future__ import annotations

@@ -51,9 +51,9 @@ def run(
     list_rules: Annotated[
         bool, typer.Option("--list-rules", help="Show every rule and end; -v: the facts too.")
     ] = False,
-    search: Annotated[str, typer.Option(metavar="NAME", help="saturate, greedy, random, or one that was added.")] = (
-        "saturate"
-    ),
+    search: Annotated[
+        str, typer.Option(metavar="NAME", help="saturate, greedy, beam, mcts, random, or one that was added.")
+    ] = "saturate",
     search_option: Annotated[
         list[str] | None, typer.Option(metavar="NAME=VALUE", help="An option of the search.")
     ] = None,

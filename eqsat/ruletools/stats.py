@@ -91,7 +91,7 @@ def count(
     """
     before = session.size().num_enodes
     seen: defaultdict[str, set[Candidate]] = defaultdict(set)
-    seconds: Counter[str] = Counter()
+    seconds: defaultdict[str, float] = defaultdict(float)
     growth: Counter[str] = Counter()
     num_rounds = 0
 
@@ -110,7 +110,7 @@ def count(
             name = session.rule_of(batch[0]).rule.name
             began, size = clock(), session.size().num_enodes
             num_applied += session.apply(batch)
-            seconds[name] += clock() - began  # type: ignore[assignment]  # a counter of seconds
+            seconds[name] += clock() - began
             growth[name] += session.size().num_enodes - size
         if not num_applied:
             break
@@ -121,7 +121,7 @@ def count(
             name=name,
             num_matches=len(candidates),
             num_applied=session.applied[name],
-            seconds=float(seconds[name]),
+            seconds=seconds[name],
             num_enodes=growth[name],
             gain_us=gains.get(name),
         )
