@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
+from tempfile import mkdtemp
 
 import numpy as np
 import onnx
@@ -28,8 +29,9 @@ GROW = models.rewrite("(Abs x)", "(Neg (Neg (Abs (Neg (Neg x)))))", "abs-grows")
 
 
 def task(folder: Path, model: onnx.ModelProto, *forms: str, name: str = "tiny") -> Task:
+    """A task of a model; environments in several processes may make the same one at once."""
     folder.mkdir(exist_ok=True)
-    graph = read(models.save(folder / f"{name}.onnx", model))
+    graph = read(models.save(Path(mkdtemp(dir=folder)) / f"{name}.onnx", model))
     return Task(
         name=name, graph=graph, rules=models.rules(*forms), prices=TablePrices(), sizes=default_sizes(graph, {})
     )
