@@ -11,11 +11,8 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final, final
 
 from eqsat.egraph.egglog import (
-    SPAN,
-    EGraph,
     Location,
     RunScheduleOutput,
-    UnstableCombinedRuleset,
     parse,
     run,
     run_once,
@@ -25,14 +22,13 @@ from eqsat.egraph.encoding import UNTYPED, Encoding, encode
 from eqsat.egraph.enode import ClassType, ENode
 from eqsat.egraph.expressions import ValueReader
 from eqsat.egraph.heads import IllTypedError, UndefinedError, are_compatible, describe, evaluate_head
+from eqsat.egraph.language import FIND, language_of
 from eqsat.egraph.mirror import Mirror, UntypedError, naming_commands, sort_of
-from eqsat.egraph.schema import HANDLES, fact_rules_text, schema_text
+from eqsat.egraph.schema import HANDLES
 from eqsat.egraph.view import Candidate, NewRow, View
-from eqsat.rules.gate import NOOP, GatedRule, Program, declare, gate
-from eqsat.rules.relevance import relevant
+from eqsat.rules.gate import NOOP, GatedRule
 from eqsat.rules.signatures import Role
 from ir.inference import TypeInference, TypeInferenceError
-from ir.operators import OPERATORS
 from ir.types import TensorType
 
 if TYPE_CHECKING:
@@ -41,15 +37,6 @@ if TYPE_CHECKING:
     from eqsat.egraph.egglog import Command, FrozenFunction
     from eqsat.rules.book import RuleBook
     from ir.graph import Graph, Node
-
-NEAR_RELATIVE: Final = 1e-6
-"""Relative difference up to which a constant counts as the number a rule names: exporters round to float32."""
-
-NEAR_SMALLEST: Final = 1e-3
-"""Magnitude below which that difference shrinks no further."""
-
-FIND: Final = "find"
-"""Ruleset that finds the candidates of all rules."""
 
 MAX_FACT_ROUNDS: Final = 64
 """Iterations of the ungated rulesets after which they are taken to run forever."""
@@ -103,9 +90,9 @@ class Session:
         self.mirror = Mirror(inference=self.inference)
         self.applied: Counter[str] = Counter()
         self.refused: dict[str, str] = {}
-        self._egraph = EGraph()
-        used = {node.operator for node in graph.nodes if node.operator}
-        self.program = self._declare(relevant(rules, used), used)
+        language = language_of(rules, {node.operator for node in graph.nodes if node.operator})
+        self.program = language.program
+        self._egraph = language.open()
         self._reader = ValueReader(self._egraph, self.program.signatures)
         self._view = View()
         self._members: dict[int, list[ENode]] = {}
@@ -121,27 +108,6 @@ class Session:
         self.encoding: Encoding = encode(graph, self.mirror)
         run(self._egraph, *self.encoding.commands)
         self._settle()
-
-    def _declare(self, rules: RuleBook, used: set[str]) -> Program:
-        operators = [name for name in OPERATORS if name in used or name in _operators_of(rules)]
-        schema: list[Command] = []
-        place = Location("schema", 1, 1)
-        for text in (schema_text(operators), "(ruleset facts)", "(ruleset simp)"):
-            schema.extend(parse(self._egraph, text, place))
-        lines = [*fact_rules_text(operators).splitlines(), *_near_rules(rules.literals)]
-        for line in lines:
-            schema.extend(parse(self._egraph, line, place))
-        program = gate(
-            rules,
-            schema,
-            commutative=frozenset(row.name for row in OPERATORS.values() if row.is_commutative),
-        )
-        run(self._egraph, *schema)
-        declare(self._egraph, program)
-        # One ruleset of them all: running hundreds of idle rulesets one by one takes longer than matching.
-        finders = [gated.match_ruleset for gated in program.gated]
-        run(self._egraph, UnstableCombinedRuleset(SPAN, FIND, finders))
-        return program
 
     # --- what a search sees ---------------------------------------------------------------------------------
 
@@ -357,22 +323,6 @@ class Session:
             return draft.type_of(draft.add(enode))
         except (TypeInferenceError, UntypedError):
             return UNTYPED
-
-
-def _operators_of(rules: RuleBook) -> set[str]:
-    return {name for rule in rules.rules for name in rule.operators_matched | rule.operators_made if name in OPERATORS}
-
-
-def _near_rules(literals: Iterable[float]) -> list[str]:
-    """Rules for ``(near x number)``: a constant scalar equals the number up to what exporters round away."""
-    lines = []
-    for number in literals:
-        tolerance = NEAR_RELATIVE * max(abs(number), NEAR_SMALLEST)
-        lines.append(
-            f"(rule ((= s (scalar c)) (<= (abs (- s {number!r})) {tolerance!r})) ((near c {number!r})) "
-            f':ruleset facts :name "near {number!r}")',
-        )
-    return lines
 
 
 def _changed(outputs: Iterable[object]) -> bool:

@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final, assert_never, final
 
 from eqsat.egraph.egglog import Expr, Var
-from eqsat.egraph.session import NEAR_RELATIVE, NEAR_SMALLEST
+from eqsat.egraph.language import NEAR_RELATIVE, NEAR_SMALLEST
 from eqsat.ruletools.pattern import (
     Bindings,
     Demand,

@@ -1,0 +1,123 @@
+"""What an e-graph is told before a model: operators, facts and gated rules, made once for the same rules."""
+
+from __future__ import annotations
+
+from collections import OrderedDict
+from dataclasses import dataclass
+from threading import Lock
+from typing import TYPE_CHECKING, Final, final
+
+from eqsat.egraph.egglog import SPAN, EGraph, Location, UnstableCombinedRuleset, parse, run
+from eqsat.egraph.schema import fact_rules_text, schema_text
+from eqsat.rules.gate import Program, declare, gate
+from eqsat.rules.relevance import relevant
+from ir.operators import OPERATORS
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Set
+
+    from eqsat.egraph.egglog import Command
+    from eqsat.rules.book import RuleBook
+
+NEAR_RELATIVE: Final = 1e-6
+"""Relative difference up to which a constant counts as the number a rule names: exporters round to float32."""
+
+NEAR_SMALLEST: Final = 1e-3
+"""Magnitude below which that difference shrinks no further."""
+
+FIND: Final = "find"
+"""Ruleset that finds the candidates of all rules."""
+
+MAX_KEPT: Final = 64
+"""Languages kept, those used last."""
+
+_COMMUTATIVE: Final = frozenset(row.name for row in OPERATORS.values() if row.is_commutative)
+
+
+@final
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Language:
+    """What an e-graph is told before a model.
+
+    Attributes:
+        schema: Datatypes, functions, relations, and the rules of facts that follow from structure alone.
+        program: The gated rules.
+    """
+
+    schema: tuple[Command, ...]
+    program: Program
+
+    def open(self) -> EGraph:
+        """Return a new e-graph that speaks it.
+
+        Raises:
+            RulesError: egglog refuses a rule.
+        """
+        egraph = EGraph()
+        run(egraph, *self.schema)
+        declare(egraph, self.program)
+        # One ruleset of them all: running hundreds of idle rulesets one by one takes longer than matching.
+        finders = [gated.match_ruleset for gated in self.program.gated]
+        run(egraph, UnstableCombinedRuleset(SPAN, FIND, finders))
+        return egraph
+
+
+def language_of(rules: RuleBook, used: Set[str]) -> Language:
+    """Return the language for a model.
+
+    Args:
+        rules: The rules, selected for the model's opset and the target already.
+        used: Operators of the model.
+
+    Raises:
+        RulesError: A rule does not fit the schema.
+    """
+    return _KEPT.find(rules, frozenset(used))
+
+
+@final
+class _Kept:
+    """Languages by the rules themselves, not by what they say: comparing those would take as long as starting over."""
+
+    def __init__(self) -> None:
+        self._lock = Lock()
+        self._found: OrderedDict[tuple[object, ...], tuple[RuleBook, Language]] = OrderedDict()
+
+    def find(self, rules: RuleBook, used: frozenset[str]) -> Language:
+        key = (tuple(map(id, rules.rules)), tuple(map(id, rules.declarations)), used)
+        with self._lock:
+            if key in self._found:
+                self._found.move_to_end(key)
+                return self._found[key][1]
+        found = _made(relevant(rules, used), used)
+        with self._lock:
+            self._found[key] = (rules, found)  # the rules live on with it, so that no other takes their place in memory
+            while len(self._found) > MAX_KEPT:
+                self._found.popitem(last=False)
+        return found
+
+
+_KEPT: Final = _Kept()
+
+
+def _made(rules: RuleBook, used: frozenset[str]) -> Language:
+    named = {name for rule in rules.rules for name in rule.operators_matched | rule.operators_made}
+    operators = [name for name in OPERATORS if name in used or name in named]
+    reader = EGraph()
+    schema: list[Command] = []
+    lines = [*fact_rules_text(operators).splitlines(), *_near_rules(rules.literals)]
+    for text in (schema_text(operators), "(ruleset facts)", "(ruleset simp)", *lines):
+        schema.extend(parse(reader, text, Location("schema", 1, 1)))
+    return Language(schema=tuple(schema), program=gate(rules, schema, commutative=_COMMUTATIVE))
+
+
+def _near_rules(literals: Iterable[float]) -> list[str]:
+    """Rules for ``(near x number)``: a constant scalar equals the number up to what exporters round away."""
+    lines = []
+    for number in literals:
+        tolerance = NEAR_RELATIVE * max(abs(number), NEAR_SMALLEST)
+        lines.append(
+            f"(rule ((= s (scalar c)) (<= (abs (- s {number!r})) {tolerance!r})) ((near c {number!r})) "
+            f':ruleset facts :name "near {number!r}")',
+        )
+    return lines
