@@ -27,14 +27,15 @@ from eqsat.egraph.mirror import Mirror, UntypedError, naming_commands, sort_of
 from eqsat.egraph.schema import HANDLES
 from eqsat.egraph.view import Candidate, NewRow, View
 from eqsat.rules.gate import NOOP, GatedRule
-from eqsat.rules.signatures import Role
+from eqsat.rules.signatures import UNIT, Role
 from ir.inference import TypeInference, TypeInferenceError
 from ir.types import TensorType
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Mapping, Sequence
+    from collections.abc import Iterable, Iterator, Mapping, Sequence
 
     from eqsat.egraph.egglog import Command, FrozenFunction
+    from eqsat.egraph.heads import Binding
     from eqsat.rules.book import RuleBook
     from ir.graph import Graph, Node
 
@@ -118,6 +119,25 @@ class Session:
     def rule_of(self, candidate: Candidate) -> GatedRule:
         """Return the rule of a candidate."""
         return self.program.gated[candidate.rule]
+
+    def facts(self, name: str) -> Iterator[tuple[Binding, ...]]:
+        """Yield the rows of a relation, or of a function with the value last; e-classes by their numbers.
+
+        Args:
+            name: Of a relation or a function; nothing else has rows.
+        """
+        signature = self.program.signatures.names.get(name)
+        if signature is None or signature.role is Role.CONSTRUCTOR:
+            return
+        has_value = signature.output != UNIT
+        sorts = (*signature.inputs, signature.output) if has_value else signature.inputs
+        handles, canonical = self._view.handles, self.mirror.canonical
+        for row in self._egraph.freeze().functions[name].rows:
+            values = (*row.inputs, row.output) if has_value else tuple(row.inputs)
+            yield tuple(
+                canonical[handles[sort, value]] if sort in HANDLES else self._reader.attribute(sort, value)
+                for sort, value in zip(sorts, values, strict=True)
+            )
 
     def apply(self, candidates: Iterable[Candidate]) -> int:
         """Apply candidates and everything that follows without a choice; return how many were applied.

@@ -2,11 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from typing import TYPE_CHECKING, final
-
-from eqsat.egraph.schema import HANDLES
-from eqsat.rules.signatures import UNIT, Role
 
 if TYPE_CHECKING:
     from eqsat.egraph.enode import ENode
@@ -58,7 +55,7 @@ class Tables:
     def rows(self, name: str) -> Sequence[tuple[Binding, ...]]:
         """Return the rows of a relation, or of a function with the value last."""
         if name not in self._facts:
-            self._facts[name] = list(dict.fromkeys(self._read(name)))
+            self._facts[name] = list(dict.fromkeys(self.session.facts(name)))
         return self._facts[name]
 
     def value(self, function: str, arguments: tuple[Binding, ...]) -> Binding | None:
@@ -66,19 +63,3 @@ class Tables:
         if function not in self._by_key:
             self._by_key[function] = {row[:-1]: row[-1] for row in self.rows(function)}
         return self._by_key[function].get(arguments)
-
-    def _read(self, name: str) -> Iterator[tuple[Binding, ...]]:
-        signature = self.signatures.names.get(name)
-        if signature is None or signature.role is Role.CONSTRUCTOR:
-            return
-        session = self.session
-        functions = session._egraph.freeze().functions
-        handles, reader = session._view.handles, session._reader
-        has_value = signature.output != UNIT
-        sorts = (*signature.inputs, signature.output) if has_value else signature.inputs
-        for row in functions[name].rows:
-            values = (*row.inputs, row.output) if has_value else tuple(row.inputs)
-            yield tuple(
-                self._canonical[handles[sort, value]] if sort in HANDLES else reader.attribute(sort, value)
-                for sort, value in zip(sorts, values, strict=True)
-            )
