@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Final
 
 import numpy as np
 
+from eqsat.egraph.constant_facts import has_equal_halves, triangle_of
 from eqsat.egraph.egglog import assert_fact, call, float_lit, int_lit, set_value
 from eqsat.egraph.enode import ABSENT, CONS, CONST, INPUT, NIL, OPAQUE, OUT, ENode
 from eqsat.egraph.expressions import class_term
@@ -123,6 +124,12 @@ class _Encoder:
             self.facts.append(assert_fact(call("finite", term)))
         if is_number and array.size == 1 and array.ndim <= 1 and _is_exact(array):
             self.facts.append(set_value("scalar", [term], float_lit(float(array.reshape(-1)[0]))))
+        if has_equal_halves(array):
+            self.facts.append(assert_fact(call("equal-halves", term)))
+        triangle = triangle_of(array)
+        if triangle is not None:
+            numbers = [int_lit(triangle.size), float_lit(triangle.low), float_lit(triangle.high)]
+            self.facts.append(assert_fact(call("triangular", term, *numbers)))
 
     def _node(self, node: Node) -> None:
         inputs = tuple(self._value(name) for name in node.inputs)

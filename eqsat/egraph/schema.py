@@ -44,10 +44,15 @@ FACTS_TEXT: Final = """
 (relation constants (TList))
 (relation finite (Tensor))
 (relation finites (TList))
+(relation equal-halves (Tensor))
+(relation triangular (Tensor i64 f64 f64))
 (relation root (Tensor))
 (relation sibling (Tensor Tensor Tensor i64 i64))
 """
 """Facts of e-classes.
+
+Two speak of what a constant holds: ``(equal-halves c)`` where the two halves of its last axis are the same, and
+``(triangular c n low high)`` where it is one matrix of n by n, ``low`` on the diagonal and below it, ``high`` above.
 
 A union may join two types that differ where one has a symbol and the other a number: both are true of the value, so
 either may stand. Types that contradict each other are found by the session, which knows the rule to blame.

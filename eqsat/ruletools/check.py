@@ -9,11 +9,12 @@ from pathlib import Path
 
 from eqsat.egraph.egglog import Location
 from eqsat.rules.book import RuleBook, shipped_rules_path
-from eqsat.rules.rule import RuleKind
 from eqsat.ruletools.complaints import Complaint
 from eqsat.ruletools.judging import Judged, Order
 from eqsat.ruletools.reading import read_all, sources
 from eqsat.ruletools.static import refused_together, static_complaints
+from eqsat.soundness.claims import is_judged_alone
+from eqsat.soundness.closure import asserted
 from eqsat.soundness.verdict import Level
 
 
@@ -38,10 +39,17 @@ class Checked:
 
     @property
     def names(self) -> tuple[str, ...]:
-        """The rules to judge: those that rewrite. What facts are worth shows in the rules that ask for them."""
+        """The rules to judge: those that rewrite, and facts that can mislead rules of other files.
+
+        Such are facts that have a meaning of their own, and those that add to a relation which another file declares.
+        What other facts are worth shows in the rules that ask for them.
+        """
         wanted = {str(path) for path in self.files}
+        foreign = {each.name for each in self.book.declarations if each.location.file not in wanted}
         return tuple(
-            rule.name for rule in self.book.rules if rule.location.file in wanted and rule.kind is not RuleKind.FACTS
+            rule.name
+            for rule in self.book.rules
+            if rule.location.file in wanted and (is_judged_alone(rule) or not foreign.isdisjoint(asserted(rule)))
         )
 
     def order(self, num_instances: int, seed: int) -> Order:

@@ -102,10 +102,10 @@ def judge_all(order: Order, limits: Limits) -> Iterator[Judged]:
 def judge_here(order: Order, time_limit_s: float) -> Iterator[Judged]:
     """Judge rules in this process, each for so long at most."""
     from eqsat.runtime.runtime import Runtime
-    from eqsat.soundness.judge import judge
+    from eqsat.soundness.judge import NODE_TIMEOUT_S, judge
 
     book = read_all(sources([Path(file) for file in order.files])).book
-    with Runtime() as runtime:
+    with Runtime(timeout_s=NODE_TIMEOUT_S) as runtime:
         for name in order.names:
             began = time.monotonic()
             verdict = judge(

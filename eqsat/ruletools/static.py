@@ -26,6 +26,14 @@ _EXPLOSIVE: Final = "that explodes"
 """How the lint ends what it says of a rule that explodes: a warning where rules are loaded, an error where checked."""
 
 
+_READ: Final = frozenset(
+    {
+        *("shape", "dtype", "rank", "last", "near", "constant", "constants", "finites", "equal-halves", "triangular"),
+        *("root", "sibling"),
+    }
+)
+"""Facts that are read from the model and from types: no rule knows better."""
+
 _COMPARISONS: Final = frozenset({"<", ">", "<=", ">=", "guard"})
 _COUNTING: Final = frozenset({"+", "-", "*", "/", "vec-push", "vec-append"})
 
@@ -57,6 +65,7 @@ def static_complaints(book: RuleBook, files: frozenset[str]) -> list[Complaint]:
         if not there.issuperset(asked(rule)):
             reason = f"can never match: {missing(book.rules, rule, OPERATORS.keys())}"
             found.append(_error(rule, None, reason))
+        found += _overruling(rule)
         found += _growing(rule, signatures)
         found += _trivial(rule)
     return [each for each in found if each.location.file in files]
@@ -138,6 +147,18 @@ def _wrong_axes(rule: Rule, term: Call) -> Iterator[Complaint]:
 def _numbers(pattern: Expr) -> list[int]:
     parts = list(pattern.args) if isinstance(pattern, Call) and pattern.name == "vec-of" else [pattern]
     return [part.value.value for part in parts if isinstance(part, Lit) and isinstance(part.value, Int)]
+
+
+# --- rules that say what is not theirs to say -----------------------------------------------------------------
+
+
+def _overruling(rule: Rule) -> Iterator[Complaint]:
+    """Find facts that are stated although they are read from the model."""
+    for action in rule.head:
+        for term in () if isinstance(action, Union) else action_terms(action)[:1]:
+            if isinstance(term, Call) and term.name in _READ:
+                reason = f"states `{term}`; what a value's {term.name} is, is read from the model and its types"
+                yield _error(rule, term, reason)
 
 
 # --- rules that explode ---------------------------------------------------------------------------------------

@@ -29,7 +29,7 @@ if TYPE_CHECKING:
 Value: TypeAlias = "np.ndarray | tuple[np.ndarray | None, ...] | None"
 """A tensor, the tensors of a list or of an operator with several outputs, or a missing input."""
 
-_Failure: TypeAlias = "UnevaluableError | ImpossibleError"
+_Failure: TypeAlias = UnevaluableError | ImpossibleError
 _Item: TypeAlias = "tuple[int, ENode]"
 
 
@@ -168,7 +168,7 @@ class Agreement:
             return
         if handle not in self.values:
             self._define(handle, enode, value)
-            if is_loaded and self._is_out_of_scope(value):
+            if is_loaded and (self._is_out_of_scope(value) or self._is_mistyped(handle, value)):
                 for outcome in outcomes:
                     outcome.is_evaluated = False
             return
@@ -189,6 +189,15 @@ class Agreement:
             for dim, size in zip(type_.shape, value.shape, strict=True):
                 if dim < 0:
                     self._sizes.setdefault(dim, size)
+
+    def _is_mistyped(self, handle: int, value: Value) -> bool:
+        """Whether an evaluator gives a value of the model another shape than ONNX's inference says it has."""
+        type_ = self._session.mirror.types[handle]
+        if not isinstance(type_, TensorType) or not isinstance(value, np.ndarray):
+            return False
+        return type_.rank != value.ndim or any(
+            dim >= 0 and dim != size for dim, size in zip(type_.shape, value.shape, strict=True)
+        )
 
     def _is_out_of_scope(self, value: Value) -> bool:
         """A rule that assumes finite values promises nothing where the model itself has others."""
@@ -229,7 +238,7 @@ class Agreement:
                     run.operator, run.attributes, run.inputs, opset=opset, num_outputs=run.num_outputs
                 )
             except (UnevaluableError, ImpossibleError) as error:
-                results.append(error)
+                results.append(_told(error))
             else:
                 results.append(result)
         return results
@@ -252,7 +261,7 @@ class Agreement:
         try:
             return self._evaluator.leaf(self._parts.leaf(name))
         except UnevaluableError as error:
-            return error
+            return _told(error)
 
     def _node_run(self, enode: ENode) -> NodeRun:
         children = [self.values[child] for child in enode.children]
@@ -272,6 +281,14 @@ class Agreement:
         if isinstance(attribute, tuple):
             return tuple(self._sizes.get(number, number) for number in attribute)
         return attribute
+
+
+def _told(error: _Failure) -> _Failure:
+    """The same without its traceback: that leads back to where it is kept, and so keeps the e-graph from being freed.
+
+    An e-graph must be freed by the thread that made it, which the collector of such circles does not care about.
+    """
+    return type(error)(str(error))
 
 
 def _piece(pieces: Value, index: int) -> Value | _Failure:

@@ -29,6 +29,7 @@ class Open:
         templates: What is known of the elements of vectors.
         sizes: Source of chance and sizes.
         numbers: Numbers that the rule names itself.
+        wanted: A shape that what the node goes into would take; None where nothing is known of it.
     """
 
     operator: str
@@ -38,6 +39,7 @@ class Open:
     templates: Mapping[str, Template]
     sizes: Sizes
     numbers: Sequence[float]
+    wanted: Shape | None = None
 
     @property
     def source(self) -> Shape:
@@ -227,6 +229,8 @@ def _wider_shape(opened: Open, template: Template | None) -> Attribute:
     """A shape that the input broadcasts to."""
     sizes = opened.sizes
     source = opened.source
+    if template is None and opened.wanted is not None and all(size == 1 for size in source) and sizes.chance(0.7):
+        return opened.wanted
     if template is not None:
         padded = [1] * (len(template) - len(source)) + list(source)
         wide = [sizes.size() if size == 1 else size for size in padded[-len(template) :]] if template else []
@@ -236,6 +240,8 @@ def _wider_shape(opened: Open, template: Template | None) -> Attribute:
 
 
 def _filled_shape(opened: Open, template: Template | None) -> Attribute:
+    if template is None and opened.wanted is not None and opened.sizes.chance(0.7):
+        return tuple(max(opened.sizes.concrete.get(size, size), 0) for size in opened.wanted)
     if template is not None:
         return tuple(opened.sizes.known() if known is None else known for known in template)
     return tuple(opened.sizes.known() for _ in range(opened.sizes.rank(0, 3)))
@@ -368,8 +374,12 @@ def _ends(opened: Open, found: _Found) -> Attribute:
         elif kind < 0.45:
             ends.append(-100)
         else:
-            ends.append(max(start if isinstance(start, int) else 0, 0) + int(rng.integers(1, 4)))
+            ends.append(min(max(start if isinstance(start, int) else 0, 0), _FAR) + int(rng.integers(1, 4)))
     return tuple(ends)
+
+
+_FAR: Final = 2**31
+"""A start that no axis has."""
 
 
 def _vector_length(opened: Open) -> int:
@@ -443,6 +453,19 @@ def _hidden(opened: Open, found: _Found) -> Attribute:
     return recurrence[2] if recurrence is not None and len(recurrence) == 3 else 2
 
 
+def _output_padding(opened: Open, found: _Found) -> Attribute:
+    strides = found.get("strides")
+    if not isinstance(strides, tuple) or opened.sizes.chance(0.6):
+        return (0,) * _spatial_rank(opened)
+    return tuple(1 if isinstance(stride, int) and stride > 1 else 0 for stride in strides)
+
+
+def _shape_end(opened: Open, found: _Found) -> Attribute:
+    start = found.get("start", 0)
+    low = start if isinstance(start, int) and 0 <= start <= opened.rank else 0
+    return opened.rank if opened.sizes.chance(0.7) else int(opened.sizes.rng.integers(low, opened.rank + 1))
+
+
 _BY_NAME: Final[Mapping[str, _Row]] = {
     "keepdims": _one_of(0, 1),
     "epsilon": _one_of(1e-5, 1e-3, 0.1, 0.5, 1.0),
@@ -461,20 +484,20 @@ _BY_NAME: Final[Mapping[str, _Row]] = {
     "value": _one_of(0.0, 1.0, 1.0, 2.0, -1.0),
     "stash_type": _one_of(1),
     "ceil_mode": _one_of(0, 0, 1),
-    "softcap": _one_of(0.0),
+    "softcap": _one_of(0.0, 0.0, 0.0, 3.0),
     "scale": _one_of(0.25, 0.5, 1.0, 2.0),
     "num_heads": _divisor_of_width,
     "q_num_heads": _one_of(0),
     "kv_num_heads": _one_of(0),
-    "rotary_embedding_dim": _one_of(0),
-    "transBatchA": _one_of(0),
-    "transBatchB": _one_of(0),
-    "batch_dims": _one_of(0),
+    "rotary_embedding_dim": _one_of(0, 0, 2),
+    "transBatchA": _one_of(0, 0, 0, 1),
+    "transBatchB": _one_of(0, 0, 0, 1),
+    "batch_dims": _one_of(0, 0, 1),
     "center_point_box": _one_of(0),
-    "layout": _one_of(0),
+    "layout": _one_of(0, 0, 0, 1),
     "sorted": _one_of(1),
     "storage_order": _one_of(0),
-    "output_padding": lambda opened, _: (0,) * _spatial_rank(opened),
+    "output_padding": _output_padding,
     "reduction": _one_of("none", "add", "mul"),
     "exclude_outside": _one_of(0),
 }
@@ -498,13 +521,17 @@ _BY_OPERATOR: Final[Mapping[tuple[str, str], _Row]] = {
     ("TopK", "K"): _one_of(1, 2),
     ("LRN", "size"): _one_of(1, 3, 5),
     ("Mod", "fmod"): _one_of(0, 1),
-    ("Shape", "start"): _one_of(0),
-    ("Shape", "end"): lambda opened, _: opened.rank,
-    ("OneHot", "axis"): _one_of(-1),
-    ("QuantizeLinear", "axis"): _one_of(1),
-    ("DequantizeLinear", "axis"): _one_of(1),
-    ("ReverseSequence", "batch_axis"): _one_of(1),
-    ("ReverseSequence", "time_axis"): _one_of(0),
+    ("Shape", "start"): lambda opened, _: opened.sizes.pick([0, 0, int(opened.sizes.rng.integers(opened.rank + 1))]),
+    ("Shape", "end"): _shape_end,
+    ("OneHot", "axis"): _one_of(-1, 0),
+    ("QuantizeLinear", "axis"): _one_of(1, 0),
+    ("DequantizeLinear", "axis"): _one_of(1, 0),
+    ("ReverseSequence", "batch_axis"): _one_of(1, 1, 0),
+    ("ReverseSequence", "time_axis"): lambda _, found: 1 if found.get("batch_axis") == 0 else 0,
+    ("Resize", "mode"): _one_of("nearest", "linear"),
+    ("Resize", "coordinate_transformation_mode"): _one_of("half_pixel", "asymmetric", "align_corners"),
+    ("GridSample", "mode"): _one_of("linear", "nearest"),
+    ("GridSample", "padding_mode"): _one_of("zeros", "border"),
     ("Attention", "is_causal"): _one_of(0, 0, 1),
     ("MsMultiHeadAttention", "unidirectional"): _one_of(0, 0, 1),
 }

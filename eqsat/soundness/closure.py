@@ -2,15 +2,20 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection
+from collections import defaultdict
+from collections.abc import Collection, Iterable
 from dataclasses import replace
-from typing import TYPE_CHECKING
+from functools import lru_cache
+from typing import TYPE_CHECKING, final
+
+from typing_extensions import override
 
 from eqsat.egraph.egglog import Call
 from eqsat.rules import RuleKind
 from eqsat.rules.terms import action_terms, body_terms, calls, head_terms
 
 if TYPE_CHECKING:
+    from eqsat.egraph.egglog import Expr
     from eqsat.rules import Rule, RuleBook
 
 
@@ -24,15 +29,17 @@ def only(book: RuleBook, names: Collection[str]) -> RuleBook:
     Raises:
         KeyError: There is no such rule.
     """
+    index = _index(_Same(book))
     wanted = set(names)
-    missing = {called for name in wanted for called in calls(body_terms(book.rule(name).body))}
-    facts = book.of_kind(RuleKind.FACTS)
-    while more := [each for each in facts if each.name not in wanted and not missing.isdisjoint(asserted(each))]:
-        wanted.update(each.name for each in more)
-        missing.update(called for each in more for called in calls(body_terms(each.body)))
+    todo = list(names)
+    while todo:
+        for called in index.asked[todo.pop()]:
+            more = index.givers[called] - wanted if called in index.givers else set()
+            wanted |= more
+            todo += more
     rules = tuple(each for each in book.rules if each.name in wanted)
-    called = {name for each in rules for name in (*calls(body_terms(each.body)), *calls(head_terms(each.head)))}
-    return replace(book, rules=rules, declarations=tuple(each for each in book.declarations if each.name in called))
+    named = {called for each in rules for called in (*index.asked[each.name], *index.made[each.name])}
+    return replace(book, rules=rules, declarations=tuple(each for each in book.declarations if each.name in named))
 
 
 def asserted(rule: Rule) -> set[str]:
@@ -48,12 +55,61 @@ def companions(book: RuleBook, rule: Rule) -> tuple[str, ...]:
     """
     if rule.kind is RuleKind.FACTS:
         return ()
-    declared = {declaration.name for declaration in book.declarations}
-    given = asserted(rule) & declared
-    others = [each for each in book.rules if each.kind is not RuleKind.FACTS and each.name != rule.name]
-    return tuple(each.name for each in others if not given.isdisjoint(calls(body_terms(each.body))))
+    index = _index(_Same(book))
+    given = asserted(rule) & index.declared
+    found = {name for relation in given for name in index.users.get(relation, ()) if name != rule.name}
+    return tuple(each.name for each in book.rules if each.name in found)
 
 
 def standing_free(rule: Rule) -> Rule:
     """Return the rule as a candidate, whatever its kind: its matches are listed then, and applied one by one."""
     return replace(rule, kind=RuleKind.OPT)
+
+
+@final
+class _Index:
+    """What the rules of a book ask for and give.
+
+    Attributes:
+        asked: For each rule what its left side calls.
+        made: For each rule what its right side calls.
+        givers: For each relation the rules of facts that add to it.
+        users: For each relation the other rules that ask for it.
+        declared: The relations that the files declare.
+    """
+
+    def __init__(self, book: RuleBook) -> None:
+        self.asked = {rule.name: _called(body_terms(rule.body)) for rule in book.rules}
+        self.made = {rule.name: _called(head_terms(rule.head)) for rule in book.rules}
+        self.givers: defaultdict[str, set[str]] = defaultdict(set)
+        self.users: defaultdict[str, set[str]] = defaultdict(set)
+        self.declared = {declaration.name for declaration in book.declarations}
+        for rule in book.rules:
+            is_fact = rule.kind is RuleKind.FACTS
+            for name in asserted(rule) if is_fact else self.asked[rule.name]:
+                (self.givers if is_fact else self.users)[name].add(rule.name)
+
+
+def _called(terms: Iterable[Expr]) -> frozenset[str]:
+    return frozenset(calls(terms))
+
+
+@final
+class _Same:
+    """A book as a key: the very same object, as comparing all its rules would take longer than what is kept."""
+
+    def __init__(self, book: RuleBook) -> None:
+        self.book = book
+
+    @override
+    def __eq__(self, other: object) -> bool:
+        return isinstance(other, _Same) and other.book is self.book
+
+    @override
+    def __hash__(self) -> int:
+        return id(self.book)
+
+
+@lru_cache(maxsize=16)
+def _index(same: _Same) -> _Index:
+    return _Index(same.book)

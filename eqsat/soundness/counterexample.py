@@ -10,7 +10,6 @@ from eqsat.egraph.egglog import Call, Union, Var
 from eqsat.egraph.enode import ABSENT, CONS, CONST, INPUT, NIL, OUT, ClassType, ENode
 from eqsat.egraph.heads import IllTypedError, UndefinedError, evaluate_head
 from eqsat.egraph.mirror import UntypedError
-from eqsat.soundness.agreement import Agreement
 from eqsat.soundness.trial import Judged
 from eqsat.soundness.verdict import Counterexample
 from ir.inference import TypeInferenceError
@@ -20,9 +19,13 @@ from ir.program import Side, Step, difference_program, dtype_number
 from ir.types import TensorType
 
 if TYPE_CHECKING:
+    from eqsat.egraph.session import Session
     from eqsat.rules import Rule, RuleBook
     from eqsat.rules.instances import Drawn
+    from eqsat.soundness.agreement import Agreement
     from eqsat.soundness.evaluator import Evaluator
+    from eqsat.soundness.parts import Parts
+    from eqsat.soundness.trial import Trial
 
 _STRUCTURE: Final = frozenset({INPUT, CONST, ABSENT, CONS, NIL, OUT})
 
@@ -42,56 +45,81 @@ def counterexample(
     """
     judged = Judged(rules, rule, [drawn], rng)
     agreement = judged.evaluate(evaluator, rule)
-    sides = _Sides(judged, agreement, rule)
-    left, right = sides.both()
-    part = judged.parts.parts[0]
+    sides = _Sides(judged.session, judged.parts, agreement)
+    left, right = sides.both(rule, judged.trials[0])
+    title = f"The two sides of `{rule.name}` differ here"
+    return _written(sides, left, right, rule=rule.name, title=title, reason=reason, evaluator=evaluator)
+
+
+def one_sided(
+    session: Session, parts: Parts, agreement: Agreement, handle: int, *, rule: str, reason: str, evaluator: Evaluator
+) -> Counterexample:
+    """Return an instance at which a rule says of a value what is not so.
+
+    Args:
+        session: Holds the instance alone.
+        parts: The instance.
+        agreement: Its values.
+        handle: The value.
+        rule: Name of the rule.
+        reason: What is wrong, one line.
+        evaluator: Who gave the values.
+    """
+    sides = _Sides(session, parts, agreement)
+    title = f"`{rule}` is wrong here"
+    return _written(sides, sides.side(handle), None, rule=rule, title=title, reason=reason, evaluator=evaluator)
+
+
+def _written(
+    sides: _Sides, left: Side, right: Side | None, *, rule: str, title: str, reason: str, evaluator: Evaluator
+) -> Counterexample:
+    graph, part = sides.parts.graph, sides.parts.parts[0]
     feeds = {name: leaf.array for name, leaf in part.leaves.items() if not leaf.is_constant}
-    title = f"The two sides of `{rule.name}` differ here: {reason}.".replace("\\", "/").replace('"', "'")
     source = difference_program(
-        " ".join(title.split()),
+        " ".join(f"{title}: {reason}.".replace("\\", "/").replace('"', "'").split()),
         left,
         right,
         {_short(name): leaf.array for name, leaf in part.leaves.items()},
         sides.types,
-        opset=drawn.opset,
+        opset=part.drawn.opset,
         uses_runtime=evaluator.name == "ONNX Runtime",
     )
-    return Counterexample(rule=rule.name, reason=reason, graph=judged.parts.graph, feeds=feeds, source=source)
+    return Counterexample(rule=rule, reason=reason, graph=graph, feeds=feeds, source=source)
 
 
 @final
 class _Sides:
-    """Writes e-nodes as nodes, each on the nodes that gave its children their values."""
+    """Writes e-nodes of a session that holds one instance as nodes, each on what gave its children their values."""
 
-    def __init__(self, judged: Judged, agreement: Agreement, rule: Rule) -> None:
-        self._judged = judged
+    def __init__(self, session: Session, parts: Parts, agreement: Agreement) -> None:
+        self.parts = parts
+        self._session = session
         self._agreement = agreement
-        self._rule = rule
         self._drafted: dict[int, ENode] = {}
         self._drafted_types: dict[int, ClassType] = {}
         self._steps: dict[ENode, Step] = {}
         self._order: list[Step] = []
         self.types: dict[str, TensorType] = {}
 
-    def both(self) -> tuple[Side, Side | None]:
+    def both(self, rule: Rule, trial: Trial) -> tuple[Side, Side | None]:
         """Return the left side, and the right side as far as it can be written down."""
-        for outcome in self._judged.trials[0].outcomes.values():
+        for outcome in trial.outcomes.values():
             for wrong in outcome.disagreements:
-                left = self._side(wrong.eclass, self._agreement.defining[wrong.eclass])
-                return left, self._side(wrong.eclass, wrong.enode)
-        found = self._impossible()
+                left = self.side(wrong.eclass, self._agreement.defining[wrong.eclass])
+                return left, self.side(wrong.eclass, wrong.enode)
+        found = self._impossible(rule)
         if found is not None:
             return found
-        root = self._judged.session.roots()[0]
-        return self._side(root, self._agreement.defining[root]), None
+        root = self._session.roots()[0]
+        return self.side(root, self._agreement.defining[root]), None
 
-    def _impossible(self) -> tuple[Side, Side | None] | None:
+    def _impossible(self, rule: Rule) -> tuple[Side, Side | None] | None:
         """The sides of a match whose right side has another type, or no type at all."""
-        session = self._judged.session
+        session = self._session
         canonical = session.mirror.canonical
         for candidate in session.candidates():
             gated = session.rule_of(candidate)
-            if gated.rule.name != self._rule.name:
+            if gated.rule.name != rule.name:
                 continue
             bindings = dict(zip(gated.variables, candidate.bindings, strict=True))
             draft = session.mirror.draft(gated.rule.name)
@@ -111,11 +139,11 @@ class _Sides:
                 root = bindings.get(action.lhs.name)
                 if not isinstance(root, int) or canonical[root] not in self._agreement.defining:
                     continue
-                left = self._side(root, self._agreement.defining[canonical[root]])
+                left = self.side(root, self._agreement.defining[canonical[root]])
                 right = bindings.get(action.rhs.name) if isinstance(action.rhs, Var) else None
                 if isinstance(action.rhs, Call) and is_typed:
                     right = self._made(draft.enodes(), action.rhs)
-                return left, self._side(right) if isinstance(right, int) else None
+                return left, self.side(right) if isinstance(right, int) else None
         return None
 
     def _made(self, enodes: tuple[ENode, ...], term: Call) -> int | None:
@@ -123,7 +151,8 @@ class _Sides:
         handles = [handle for handle, enode in self._drafted.items() if enode.operator == term.name]
         return handles[-1] if handles and enodes else None
 
-    def _side(self, handle: int, enode: ENode | None = None) -> Side:
+    def side(self, handle: int, enode: ENode | None = None) -> Side:
+        """Return the program of a value, or of one form of it."""
         self._steps = {}
         self._order = []
         enode = enode or self._enode(handle)
@@ -133,17 +162,17 @@ class _Sides:
         return Side(steps=tuple(self._order), output=output, dtype=number)
 
     def _declared(self, handle: int) -> int:
-        types = self._judged.session.mirror.types
+        types = self._session.mirror.types
         type_ = types[handle] if handle < len(types) else self._drafted_types.get(handle)
         return type_.dtype if isinstance(type_, TensorType) else 1
 
     def _enode(self, handle: int) -> ENode:
         if handle in self._drafted:
             return self._drafted[handle]
-        return self._agreement.defining[self._judged.session.mirror.canonical[handle]]
+        return self._agreement.defining[self._session.mirror.canonical[handle]]
 
     def _value(self, enode: ENode) -> str:
-        session = self._judged.session
+        session = self._session
         match enode.operator, enode.attributes:
             case "Input", (str(name),):
                 return self._leaf(name)
@@ -157,7 +186,7 @@ class _Sides:
                 return self._step(enode).outputs[0]
 
     def _leaf(self, name: str) -> str:
-        array = self._judged.parts.leaf(name).array
+        array = self.parts.leaf(name).array
         self.types[_short(name)] = type_of(array)
         return _short(name)
 
@@ -178,7 +207,7 @@ class _Sides:
         return self._steps[enode]
 
     def _describe(self, enode: ENode, outputs: tuple[str, ...]) -> None:
-        handle = self._judged.session.mirror.enodes.get(enode)
+        handle = self._session.mirror.enodes.get(enode)
         value = self._agreement.values.get(handle) if handle is not None else None
         arrays = value if isinstance(value, tuple) else (value,)
         for name, array in zip(outputs, arrays, strict=False):

@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Final, final
 
+import numpy as np
+
 from eqsat.soundness import attributes as attribute_proposals
+from eqsat.soundness.leaves import LeafPlan, span_of
 from eqsat.soundness.pattern import Atom, ConflictError, Pattern
-from eqsat.soundness.shapes import KEEPING, Site, propose
+from eqsat.soundness.shapes import BROADCASTING, KEEPING, NORMALISING, Site, propose
 from eqsat.soundness.solving import NUMBERINGS, Knowledge, numbers_named
 from ir.formals import input_dtypes
 from ir.inference import TypeInferenceError
@@ -32,23 +35,9 @@ _SHARE_MISSING: Final = 0.3
 _SHARE_CONSTANT: Final = 0.3
 _SHARE_OTHER_DTYPE: Final = 0.08
 _SHARE_NAMED: Final = 0.6
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class LeafPlan:
-    """What a leaf is to be.
-
-    Attributes:
-        type: Its type.
-        is_constant: True for a constant.
-        number: All its elements, where they are decided.
-        bound: The elements are indices of an axis of this size; zero for no indices.
-    """
-
-    type: TensorType
-    is_constant: bool
-    number: float | None = None
-    bound: int = 0
+_SHARE_AS_ABOVE: Final = 0.7
+_SHARE_AS_BESIDE: Final = 0.7
+"""How often an operand has the shape that goes with the other one, not the one that an operator further up wants."""
 
 
 @dataclass(slots=True, kw_only=True)
@@ -96,6 +85,9 @@ class Drawing:
         self._multis: dict[int, tuple[TensorType, ...]] = {}
         self._near = _arguments(pattern, "near")
         self._constant = _made_of(pattern, _arguments(pattern, "constant") | _arguments(pattern, "finite"))
+        self._halved = _arguments(pattern, "equal-halves")
+        self._triangular = _arguments(pattern, "triangular")
+        self._constant |= self._halved | self._triangular
         self._users = _users(pattern)
 
     def run(self) -> Solution:
@@ -195,13 +187,16 @@ class Drawing:
                 site = Site(operator=row.name, position=position, known=shapes, attributes=known, sizes=self._sizes)
                 self._leaf(tensor, site)
         types = [knowledge.types[tensor] for tensor in inputs]
-        values = self._attributes(row, columns, holder, types)
+        values = self._attributes(variable, row, columns, holder, types)
         num_outputs = len(split) if isinstance(split := values.get("split"), tuple) else max(row.num_outputs, 1)
+        order = values.get("perm")
+        if isinstance(order, tuple) and types[0] is not None and len(order) != types[0].rank:
+            raise ConflictError("a permutation of another rank")
         found = self._inference(row.name, values, types, num_outputs)
         if any(type_.rank > _MAX_DRAWN_RANK for type_ in found):
             raise ConflictError("too many axes")
         self._solution.attributes[variable] = tuple(values.values())
-        self._bound(row, inputs, values)
+        self._confine(row, inputs, values)
         if row.is_multi:
             self._multis[variable] = tuple(found)
             knowledge.propagate()
@@ -244,7 +239,7 @@ class Drawing:
         return {name: values[variable] for name, variable in columns.items() if variable in values}
 
     def _attributes(
-        self, row: Operator, columns: Mapping[str, int], holder: int, types: Sequence[TensorType | None]
+        self, variable: int, row: Operator, columns: Mapping[str, int], holder: int, types: Sequence[TensorType | None]
     ) -> dict[str, AttributeValue]:
         knowledge = self._solution.knowledge
         whole = knowledge.values.get(holder)
@@ -259,28 +254,26 @@ class Drawing:
             templates={name: each for name, each in templates.items() if each is not None},
             sizes=self._sizes,
             numbers=self._floats,
+            wanted=propose(above) if row.name in _SHAPED and (above := self._above(variable)) is not None else None,
         )
         found = _stated(row, attribute_proposals.propose(opened))
-        for name, variable in columns.items():
-            if variable >= 0:
-                knowledge.set(variable, found[name])
+        for name, column in columns.items():
+            if column >= 0:
+                knowledge.set(column, found[name])
         if len(row.attributes) > 1:
             knowledge.set(holder, tuple(found.values()))
         knowledge.propagate()
         return found
 
-    def _bound(self, row: Operator, inputs: Sequence[int], values: Mapping[str, AttributeValue]) -> None:
-        """Indices must lie within the axis that they look up."""
-        if row.name not in _INDEXED or len(inputs) < 2 or inputs[1] not in self._solution.leaves:
-            return
-        source = self._shape(inputs[0])
-        axis = values.get("axis", 0)
-        if not source or not isinstance(axis, int):
-            return
-        looked_up = source if row.name.endswith("ND") else source[axis : axis + 1]
-        bound = max(min(self._sizes.concrete.get(size, size) for size in looked_up), 0)
-        plan = self._solution.leaves[inputs[1]]
-        self._solution.leaves[inputs[1]] = LeafPlan(type=plan.type, is_constant=plan.is_constant, bound=bound)
+    def _confine(self, row: Operator, inputs: Sequence[int], values: Mapping[str, AttributeValue]) -> None:
+        """Indices must lie within the axis that they look up, and lengths within what they measure."""
+        concrete = self._sizes.concrete
+        source = tuple(concrete.get(size, size) for size in (self._shape(inputs[0]) if inputs else None) or ())
+        for position, tensor in enumerate(inputs):
+            plan = self._solution.leaves.get(tensor)
+            span = span_of(row.name, position, source, values) if plan is not None and plan.is_free else None
+            if plan is not None and span is not None:
+                self._solution.leaves[tensor] = replace(plan, span=span)
 
     # --- leaves -----------------------------------------------------------------------------------------------
 
@@ -293,7 +286,12 @@ class Drawing:
             self._solution.knowledge.set_type(tensor, None)
             return
         number = self._number(tensor)
+        triangle = self._triangle(tensor)
         shape = self._leaf_shape(tensor, site, is_scalar=number is not None)
+        if triangle is not None:
+            shape = self._square(tensor, shape)
+        if tensor in self._halved and (not shape or shape[-1] % 2):
+            raise ConflictError("an odd axis has no halves")
         type_ = TensorType(self._leaf_dtype(tensor, site), shape)
         is_static = all(size >= 0 for size in shape)
         maker = self._pattern.nodes.get(tensor)
@@ -301,8 +299,45 @@ class Drawing:
         if must and not is_static:
             raise ConflictError("a constant has no symbols")
         may = maker is None and is_static and self._sizes.chance(_SHARE_CONSTANT)
-        self._solution.leaves[tensor] = LeafPlan(type=type_, is_constant=must or may, number=number)
+        self._solution.leaves[tensor] = LeafPlan(
+            type=type_,
+            is_constant=must or may,
+            number=number,
+            has_equal_halves=tensor in self._halved,
+            triangle=triangle,
+        )
         self._solution.knowledge.set_type(tensor, type_)
+
+    def _triangle(self, tensor: int) -> tuple[float, float] | None:
+        """The two numbers of a triangular constant."""
+        knowledge = self._solution.knowledge
+        for atom in self._pattern.relations:
+            if atom.name == "triangular" and atom.arguments[0] == tensor:
+                low, high = (self._either(knowledge, argument) for argument in atom.arguments[2:])
+                return low, high
+        return None
+
+    def _either(self, knowledge: Knowledge, argument: int) -> float:
+        value = knowledge.values.get(argument)
+        if value is None:
+            value = self._sizes.pick([float(np.finfo(np.float32).min), -1.0e38, -1.0e4, 0.0, 1.0])
+            knowledge.set(argument, value)
+        if not isinstance(value, int | float):
+            raise ConflictError(f"{value} is no number")
+        return float(value)
+
+    def _square(self, tensor: int, shape: Shape) -> Shape:
+        """The shape of a triangular constant: one matrix of as many rows as columns."""
+        knowledge = self._solution.knowledge
+        size = next(
+            knowledge.values.get(atom.arguments[1])
+            for atom in self._pattern.relations
+            if atom.name == "triangular" and atom.arguments[0] == tensor
+        )
+        if not isinstance(size, int):
+            size = max(shape[-1] if shape else self._sizes.size(), 2)
+        rank = len(template) if (template := self._template(tensor)) is not None else self._sizes.pick([2, 2, 4])
+        return (*(1,) * (rank - 2), size, size)
 
     def _is_missing(self, tensor: int, site: Site) -> bool:
         row = OPERATORS[site.operator]
@@ -351,7 +386,7 @@ class Drawing:
         if is_scalar:
             proposed: Shape = () if self._sizes.chance(0.6) else (1,)
         else:
-            proposed = propose(self._hinted(tensor, site))
+            proposed = self._proposed(tensor, site)
         shape = self._fitted(template, proposed) if template is not None else proposed
         last = self._solution.knowledge.fact("last", tensor)
         if isinstance(last, int) and template is None:
@@ -365,21 +400,36 @@ class Drawing:
         padded = [*(self._sizes.size() for _ in range(missing)), *proposed[max(-missing, 0) :]]
         return tuple(known if isinstance(known, int) else size for known, size in zip(template, padded, strict=True))
 
-    def _hinted(self, tensor: int, site: Site) -> Site:
-        """Where nothing else is known, look for an operator further up that wants a certain shape."""
-        if site.operator not in KEEPING or any(shape is not None for shape in site.known):
-            return site
+    def _proposed(self, tensor: int, site: Site) -> Shape:
+        """A shape for a leaf: where it only broadcasts, what an operator further up wants has a say."""
+        above = self._above(tensor) if site.operator in KEEPING else None
+        if site.operator in NORMALISING and site.position == 0 and self._sizes.chance(_SHARE_AS_ABOVE):
+            above = self._above(tensor)
+        if above is None:
+            return propose(site)
+        known = [shape for shape in site.known if shape is not None]
+        if not known:
+            return propose(above)
+        is_aligned = site.operator in BROADCASTING or (site.operator in NORMALISING and site.position == 0)
+        if not is_aligned or self._sizes.chance(_SHARE_AS_BESIDE):
+            return propose(site)
+        shape = propose(above)
+        beside = max(known, key=len)[-len(shape) :] if shape else ()
+        return (*shape[: len(shape) - len(beside)], *beside)
+
+    def _above(self, tensor: int) -> Site | None:
+        """The first operator further up that wants a certain shape, if there is one."""
         current, seen = tensor, 0
         while seen < _MAX_LOOK_UP and current in self._users:
             current, operator, position = self._users[current]
-            if operator not in KEEPING:
+            if operator not in KEEPING and operator not in NORMALISING:
                 atom = self._pattern.nodes[current]
                 row = OPERATORS[operator]
                 columns = self._columns(row, atom.arguments[-1]) if row.attributes else {}
                 known = self._known(columns)
                 return Site(operator=operator, position=position, known=(), attributes=known, sizes=self._sizes)
             seen += 1
-        return site
+        return None
 
     def _leaf_dtype(self, tensor: int, site: Site) -> int:
         known = self._solution.knowledge.fact("dtype", tensor)
@@ -398,7 +448,9 @@ class Drawing:
         return self._sizes.pick(choices) if self._sizes.chance(0.4) else choices[0]
 
 
-_INDEXED: Final = frozenset({"Gather", "GatherElements", "GatherND", "ScatterElements", "ScatterND"})
+_SHAPED: Final = frozenset({"ConstantOfShape", "Expand"})
+"""Operators whose result may have any shape."""
+
 _MAX_RANK: Final = 8
 _MAX_DRAWN_RANK: Final = 6
 _MAX_LOOK_UP: Final = 6
@@ -412,12 +464,24 @@ def _stated(row: Operator, values: Mapping[str, Attribute]) -> dict[str, Attribu
         if column.kind is Kind.FLOAT and isinstance(value, int | float):
             found[column.name] = shortest(float(value))
         elif isinstance(value, tuple):
-            found[column.name] = tuple(each for each in value if isinstance(each, int))
-        elif isinstance(value, int | str):
+            found[column.name] = tuple(_checked(each) for each in value if isinstance(each, int))
+        elif isinstance(value, int):
+            found[column.name] = _checked(value)
+        elif isinstance(value, str):
             found[column.name] = value
         else:
             raise ConflictError(f"{column.name} cannot be {value}")
     return found
+
+
+def _checked(number: int) -> int:
+    if not _LOWEST <= number <= _HIGHEST:
+        raise ConflictError("an attribute has 64 bits")
+    return number
+
+
+_LOWEST: Final = -(2**63)
+_HIGHEST: Final = 2**63 - 1
 
 
 def _arguments(pattern: Pattern, name: str) -> frozenset[int]:

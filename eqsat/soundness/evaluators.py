@@ -9,7 +9,7 @@ import numpy as np
 
 from eqsat.rules import FloatClass
 from eqsat.runtime import ChildCrashedError, MeasurementError, ModelRun, RequestTimeoutError
-from eqsat.soundness.defined import check_defined, check_reference
+from eqsat.soundness.defined import check_defined, check_reference, check_runtime
 from eqsat.soundness.evaluator import ImpossibleError, NodeRun, UnevaluableError
 from eqsat.soundness.tolerance import APPROXIMATE, REFERENCE, RUNTIME, RUNTIME_EXACT, difference
 from ir.node_model import NodeModels, TypeInferenceError, UnwritableError
@@ -114,6 +114,7 @@ class RuntimeNumbers:
         for node in nodes:
             try:
                 check_defined(node.operator, node.attributes, node.inputs)
+                check_runtime(node.operator, node.inputs)
                 model = models(node.operator, node.attributes, node.inputs, node.num_outputs)
             except TypeInferenceError as error:
                 results.append(ImpossibleError(str(error)))

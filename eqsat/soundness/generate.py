@@ -9,13 +9,13 @@ from typing import TYPE_CHECKING, Final, final
 
 import numpy as np
 
-from eqsat.rules.instances import Apply, Drawn, Leaf, Name, Symbol
+from eqsat.rules.instances import DEFAULT_OPSET, Apply, Drawn, Leaf, Name, Symbol
 from eqsat.soundness.drawing import Drawing
+from eqsat.soundness.leaves import leaf_elements
 from eqsat.soundness.pattern import ConflictError, Patterns
 from eqsat.soundness.sizes import FIRST_SYMBOL, Sizes
 from eqsat.soundness.solving import numbers_named
-from eqsat.soundness.values import Style, elements, masked
-from ir.data_types import numpy_dtype
+from eqsat.soundness.values import Style, masked
 from ir.inference import TypeInference
 from ir.operators import OPERATORS, Kind
 from ir.types import Symbols
@@ -23,11 +23,12 @@ from ir.types import Symbols
 if TYPE_CHECKING:
     from eqsat.rules import Rule, RuleBook
     from eqsat.rules.instances import Term
-    from eqsat.soundness.drawing import LeafPlan, Solution
+    from eqsat.soundness.drawing import Solution
+    from eqsat.soundness.leaves import LeafPlan
     from ir.graph import AttributeValue
 
-OPSETS: Final = (18, 18, 18, 18, 13, 15, 17, 20, 21, 23, 23, 24, 11)
-"""Opsets of instances, the usual one most often."""
+OPSETS: Final = (18, 13, 15, 17, 20, 21, 23, 23, 24, 11)
+"""Opsets of instances, beside the usual one."""
 
 _SYMBOL_NAMES: Final = ("A", "B")
 _SHARE_ALIASED: Final = 0.06
@@ -51,7 +52,13 @@ class Generator:
         self._patterns = Patterns(book, rule, forced)
 
     def draw(
-        self, rng: np.random.Generator, *, style: Style = Style.NORMAL, dtype: int = 1, is_small: bool = False
+        self,
+        rng: np.random.Generator,
+        *,
+        style: Style = Style.NORMAL,
+        dtype: int = 1,
+        opset: int = DEFAULT_OPSET,
+        is_small: bool = False,
     ) -> Drawn:
         """Return an instance at which the rule is likely to match.
 
@@ -59,13 +66,13 @@ class Generator:
             rng: Source of chance.
             style: What its elements are like.
             dtype: Element type of most of its values.
+            opset: Version of the default domain, at least; operators that are newer ask for more.
             is_small: True for sizes of one, two and three alone.
 
         Raises:
             ConflictError: The choices made lead nowhere; another try may do.
         """
         pattern = self._patterns.unfold(rng)
-        opset = int(rng.choice(OPSETS))
         matched = {atom.name for atom in pattern.nodes.values()}
         needed = [OPERATORS[name].since for name in matched | self._rule.operators_made if name in OPERATORS]
         opset = max([opset, *needed])
@@ -165,17 +172,7 @@ class _Writer:
 
     def _leaf(self, variable: int, plan: LeafPlan) -> Leaf:
         shape = tuple(self._sizes.concrete.get(size, size) for size in plan.type.shape)
-        dtype = numpy_dtype(plan.type.dtype)
-        rng = self._sizes.rng
-        is_free = plan.number is None and not plan.bound
-        if plan.number is not None:
-            with np.errstate(all="ignore"):
-                array = np.full(shape, plan.number, dtype)
-        elif plan.bound:
-            array = np.asarray(rng.integers(-plan.bound, plan.bound, shape), dtype)
-        else:
-            style = Style.NORMAL if plan.is_constant and self._style in _STRANGE else self._style
-            array = elements(shape, dtype, style, rng)
+        array = leaf_elements(plan, shape, self._style, self._sizes.rng)
         dims = tuple(self._names.get(size, size) for size in plan.type.shape)
         return Leaf(
             name=f"x{variable}",
@@ -183,11 +180,8 @@ class _Writer:
             dims=dims,
             is_constant=plan.is_constant,
             array=array,
-            is_free=is_free,
+            is_free=plan.is_free,
         )
 
-
-_STRANGE: Final = frozenset({Style.SPECIAL, Style.UNDEFINED})
-"""Styles that constants are spared."""
 
 __all__ = ["DTYPE_SHARES", "OPSETS", "ConflictError", "Generator", "inference_at"]

@@ -15,15 +15,18 @@ from eqsat.rules import RuleKind
 from eqsat.rules.atoms import check_grounded
 from eqsat.rules.instances import InstanceError, Precision, draw
 from eqsat.rules.sorts import infer_sorts
+from eqsat.rules.terms import body_terms, calls
 from eqsat.runtime import Runtime
-from eqsat.soundness.closure import companions, only
+from eqsat.soundness.claims import ClaimJudge, claims
+from eqsat.soundness.closure import asserted, companions, only
 from eqsat.soundness.counterexample import counterexample
+from eqsat.soundness.coverage import never_given
 from eqsat.soundness.evaluators import ReferenceNumbers, RuntimeNumbers
 from eqsat.soundness.pattern import Patterns, schema_signatures
-from eqsat.soundness.proof import field_points, prove
+from eqsat.soundness.proof import Proved, prove
 from eqsat.soundness.second_opinion import is_confirmed
 from eqsat.soundness.sources import Sample, Source
-from eqsat.soundness.trial import Trial, taking_part, try_instances
+from eqsat.soundness.trial import Trial, Trials
 from eqsat.soundness.verdict import Level, Verdict
 
 if TYPE_CHECKING:
@@ -35,13 +38,19 @@ if TYPE_CHECKING:
 NUM_INSTANCES: Final = 200
 """Instances at which a rule must be right to count as tested."""
 
+NODE_TIMEOUT_S: Final = 10.0
+"""Seconds after which ONNX Runtime is taken not to come to an end with a few small nodes."""
+
 _FIRST_BATCH: Final = 16
 _LATER_BATCH: Final = 40
 _NUM_NEAR_MISS_DRAWS: Final = 3
 _NUM_SMALLER: Final = 30
 _MAX_EMPTY_BATCHES: Final = 6
-_MAX_USERS: Final = 10
+_MAX_USERS: Final = 5
 """Rules among which the instances for a rule of facts are shared out."""
+
+_SHARE_OF_USER: Final = 0.25
+"""How much of the time that is left one of these rules may take."""
 
 
 def judge(
@@ -56,7 +65,8 @@ def judge(
 ) -> Verdict:
     """Return whether a rule is sound.
 
-    A rule of facts is judged by the rules that ask for what it says: it is sound where they are with it.
+    A rule of facts that says of a value that it is finite, or which number it is, is judged by that; another one by the
+    rules that ask for what it says: it is sound where they are with it.
 
     Args:
         book: All rules; facts that the rule's left side asks for come from here.
@@ -77,7 +87,7 @@ def judge(
     rng = np.random.default_rng([seed, zlib.crc32(name.encode())])
     if runtime is not None:
         return _verdict(book, rule, runtime, limits, rng)
-    with Runtime() as own:
+    with Runtime(timeout_s=NODE_TIMEOUT_S) as own:
         return _verdict(book, rule, own, limits, rng)
 
 
@@ -103,9 +113,12 @@ class _Limits:
 
 
 def _verdict(book: RuleBook, rule: Rule, runtime: Runtime, limits: _Limits, rng: np.random.Generator) -> Verdict:
-    if rule.kind is RuleKind.FACTS and not any(isinstance(action, Union) for action in rule.head):
-        return _verdict_of_users(book, rule, runtime, limits, rng)
-    return _Judge(book, rule, runtime, limits, rng).run()
+    if rule.kind is not RuleKind.FACTS or any(isinstance(action, Union) for action in rule.head):
+        return _Judge(book, rule, runtime, limits, rng).run()
+    if claims(rule):
+        evaluators = (ReferenceNumbers(), RuntimeNumbers(runtime))
+        return ClaimJudge(book, rule, evaluators, rng).run(limits.num_instances, limits.is_over)
+    return _verdict_of_users(book, rule, runtime, limits, rng)
 
 
 def _verdict_of_users(
@@ -114,13 +127,17 @@ def _verdict_of_users(
     """The verdict on a rule of facts: what the rules that ask for these facts make of them."""
     others = [each for each in book.rules if each.kind is not RuleKind.FACTS]
     users = [each for each in others if Patterns(book, each).depends_on(rule.name)]
-    rng.shuffle(users)
-    share = replace(limits, num_instances=max(limits.num_instances // max(min(len(users), _MAX_USERS), 1), 1))
+    # Those that ask for the fact itself, with little beside it, show soonest what it is worth.
+    given = asserted(rule)
+    users.sort(key=lambda each: (given.isdisjoint(calls(body_terms(each.body))), len(list(body_terms(each.body)))))
+    num_instances_each = max(limits.num_instances // max(min(len(users), _MAX_USERS), 1), 1)
     num_instances = 0
     unknown = "no rule asks for what it says" if not users else ""
     for user in users:
         if num_instances >= limits.num_instances or limits.is_over():
             break
+        deadline = min(limits.deadline, limits.clock() + _SHARE_OF_USER * (limits.deadline - limits.clock()))
+        share = replace(limits, num_instances=num_instances_each, deadline=deadline)
         panel = _Judge(book, user, runtime, share, rng, forced=rule.name)
         found = panel.run()
         num_instances += found.num_instances
@@ -157,6 +174,7 @@ class _Judge:
         self._is_forced = bool(forced)
         self._reference = ReferenceNumbers()
         self._runtime = RuntimeNumbers(runtime)
+        self._trials = Trials(book, rule)
         self._source = Source(book, rule, forced)
         self._agreed: list[Drawn] = []
         self._num_matched = 0
@@ -177,7 +195,8 @@ class _Judge:
             return False
         book = replace(self._book, rules=tuple(rule for rule in self._book.rules if rule.name != name))
         evaluators = self._evaluators(self._failing)
-        return any(trial.wrong for trial in try_instances(book, self._rule, [self._failing], evaluators, self._rng))
+        trials = Trials(book, self._rule).run([self._failing], evaluators, self._rng)
+        return any(trial.wrong for trial in trials)
 
     # --- what must not match ----------------------------------------------------------------------------------
 
@@ -185,7 +204,7 @@ class _Judge:
         for line in self._rule.near_misses:
             for _ in range(_NUM_NEAR_MISS_DRAWS):
                 drawn = draw(line, self._rng, Precision.SINGLE)
-                for trial in try_instances(self._book, self._rule, [drawn], self._evaluators(drawn), self._rng):
+                for trial in self._trials.run([drawn], self._evaluators(drawn), self._rng):
                     if trial.is_matched:
                         reason = f"matches at its own NEAR-MISS: {line}"
                         return self._refused(reason, self._example(drawn, trial, reason))
@@ -216,7 +235,7 @@ class _Judge:
         wrong: list[Trial] = []
         for group in _by_evaluators([sample.drawn for sample in samples]):
             evaluators = self._evaluators(group[0])
-            for trial in try_instances(self._book, self._rule, group, evaluators, self._rng):
+            for trial in self._trials.run(group, evaluators, self._rng):
                 sample = by_drawn[id(trial.drawn)]
                 self._source.learn(sample, is_judged=trial.is_agreed)
                 self._take(trial, sample)
@@ -224,7 +243,7 @@ class _Judge:
                     wrong.append(trial)
         wrong.sort(key=_extent)
         for trial in wrong:
-            if is_confirmed(self._book, self._rule, trial, (self._runtime, self._reference), self._rng):
+            if is_confirmed(self._trials, trial, (self._runtime, self._reference), self._rng):
                 return trial
         return None
 
@@ -252,17 +271,26 @@ class _Judge:
         missed = [line for index, line in enumerate(self._rule.instances) if index not in self._matched_lines]
         if missed and count and not self._is_forced:
             return self._refused(f"does not match at its own INSTANCE: {missed[0]}", None)
-        if not self._num_matched:
-            return self._unknown("no instance found that matches")
-        if not count:
-            return self._unknown(f"no instance could be evaluated: {self._most_unknown()}")
-        if all(_is_degenerate(drawn) for drawn in self._agreed):
-            return self._unknown("it matches only where all sizes are one")
-        if count < self._limits.num_instances:
-            return self._unknown(f"only {count} instances were found and evaluated, not {self._limits.num_instances}")
-        proof = prove(self._book, self._rule, self._agreed, field_points(self._rng), self._rng)
+        unknown = self._shortfall()
+        if unknown:
+            return self._unknown(unknown)
+        proof = Proved(is_proved=False) if self._is_forced else prove(self._trials, self._agreed, self._rng)
         level = Level.PROVED if proof.is_proved else Level.TESTED
         return Verdict(rule=self._rule.name, level=level, is_sound=True, num_instances=count, unknown=proof.unknown)
+
+    def _shortfall(self) -> str:
+        """Return what the instances leave open, one line; empty where they are enough."""
+        count = len(self._agreed)
+        if not self._num_matched:
+            return "no instance found that matches"
+        if not count:
+            return f"no instance could be evaluated: {self._most_unknown()}"
+        if all(_is_degenerate(drawn) for drawn in self._agreed):
+            return "it matches only where all sizes are one"
+        if count < self._limits.num_instances:
+            return f"only {count} instances were found and evaluated, not {self._limits.num_instances}"
+        missing = never_given(self._rule, self._agreed)
+        return f"{missing} is missing in every instance that could be evaluated" if missing else ""
 
     def _most_unknown(self) -> str:
         return max(self._unknowns, key=self._unknowns.__getitem__, default="the left side has no values")
@@ -297,15 +325,15 @@ class _Judge:
         samples = [sample.drawn for sample in self._source.draw(self._rng, _NUM_SMALLER, is_small=True)]
         found = [trial]
         for group in _by_evaluators(samples):
-            trials = try_instances(self._book, self._rule, group, self._evaluators(group[0]), self._rng)
+            trials = self._trials.run(group, self._evaluators(group[0]), self._rng)
             found += [each for each in trials if each.wrong and bool(each.problem) == bool(trial.problem)]
         for each in sorted(found, key=_extent):
-            if each is trial or is_confirmed(self._book, self._rule, each, (self._runtime, self._reference), self._rng):
+            if each is trial or is_confirmed(self._trials, each, (self._runtime, self._reference), self._rng):
                 return each
         return trial
 
     def _example(self, drawn: Drawn, trial: Trial, reason: str) -> Counterexample | None:
-        rules = taking_part(self._book, self._rule, drawn.others, drawn.opset)
+        rules = self._trials.taking_part(drawn.others, drawn.opset)
         if rules is None:
             return None
         evaluators = self._evaluators(drawn)

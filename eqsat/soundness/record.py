@@ -54,7 +54,7 @@ def rule_hash(book: RuleBook, name: str) -> str:
     """
     rule = book.rule(name)
     needed = only(book, {name, *companions(book, rule)})
-    texts = sorted(_SPACE.sub(" ", each.text) for each in needed.rules)
+    texts = sorted(_SPACE.sub(" ", each.text).strip() for each in needed.rules)
     text = "\n".join([name, rule.floats, *texts])
     return hashlib.sha256(text.encode()).hexdigest()[:_DIGITS]
 

@@ -1,22 +1,20 @@
-"""Whether a difference is the rule's fault: ONNX's reference implementation has faults of its own."""
+"""Whether something wrong is the rule's fault: evaluators have faults of their own, and symbols hide what fits."""
 
 from __future__ import annotations
 
 import re
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from typing import TYPE_CHECKING, Final
 
 import numpy as np
 
-from eqsat.rules.instances import Apply, Drawn
-from eqsat.soundness.trial import try_instances
+from eqsat.rules.instances import Apply, Drawn, Symbol
 
 if TYPE_CHECKING:
-    from eqsat.rules import Rule, RuleBook
     from eqsat.rules.instances import Leaf, Term
     from eqsat.soundness.evaluator import Evaluator
-    from eqsat.soundness.trial import Trial
+    from eqsat.soundness.trial import Trial, Trials
 
 _GAP: Final = re.compile(r"differs by (?P<gap>\S+) where (?P<allowed>\S+) is allowed")
 _VISIBLE: Final = 1e4
@@ -25,22 +23,25 @@ _VISIBLE: Final = 1e4
 _DOUBLE, _SINGLE = 11, 1
 
 
-def is_confirmed(
-    book: RuleBook, rule: Rule, trial: Trial, evaluators: Sequence[Evaluator], rng: np.random.Generator
-) -> bool:
-    """Return whether what one evaluator found wrong in double precision is so in single precision too.
+def is_confirmed(trials: Trials, trial: Trial, evaluators: Sequence[Evaluator], rng: np.random.Generator) -> bool:
+    """Return whether something wrong is the rule's fault.
+
+    What one evaluator found wrong in double precision must be so in single precision too, and a right side that cannot
+    be where sizes are symbols must not be possible where they are numbers.
 
     Args:
-        book: All rules.
-        rule: The rule.
+        trials: Tries instances of the rule.
         trial: An instance at which something is wrong.
         evaluators: Who evaluates in single precision: ONNX Runtime first.
         rng: Source of chance.
     """
+    if trial.problem and trial.drawn.sizes and not any(each.disagreements for each in trial.outcomes.values()):
+        found = trials.run([concrete(trial.drawn)], evaluators, rng)
+        return bool(found and found[0].wrong)
     if not _may_be_a_fault(trial):
         return True
-    trials = try_instances(book, rule, [narrowed(trial.drawn)], evaluators, rng)
-    return not (trials and trials[0].outcomes.get(evaluators[0].name) and trials[0].is_agreed)
+    found = trials.run([narrowed(trial.drawn)], evaluators, rng)
+    return not (found and found[0].outcomes.get(evaluators[0].name) and found[0].is_agreed)
 
 
 def _may_be_a_fault(trial: Trial) -> bool:
@@ -59,6 +60,24 @@ def narrowed(drawn: Drawn) -> Drawn:
     leaves = {name: _narrowed_leaf(leaf) for name, leaf in drawn.leaves.items()}
     lets = {name: _narrowed_term(term) for name, term in drawn.lets.items()}
     return replace(drawn, leaves=leaves, lets=lets, roots=tuple(_narrowed_term(root) for root in drawn.roots))
+
+
+def concrete(drawn: Drawn) -> Drawn:
+    """Return an instance with the sizes that its symbols stand for in their place."""
+    leaves = {name: replace(leaf, dims=leaf.array.shape) for name, leaf in drawn.leaves.items()}
+    lets = {name: _concrete_term(term, drawn.sizes) for name, term in drawn.lets.items()}
+    roots = tuple(_concrete_term(root, drawn.sizes) for root in drawn.roots)
+    return replace(drawn, leaves=leaves, lets=lets, roots=roots, sizes={})
+
+
+def _concrete_term(term: Term, sizes: Mapping[str, int]) -> Term:
+    match term:
+        case Symbol(name):
+            return sizes[name]
+        case Apply(name, arguments):
+            return Apply(name, tuple(_concrete_term(argument, sizes) for argument in arguments))
+        case _:
+            return term
 
 
 def _narrowed_leaf(leaf: Leaf) -> Leaf:

@@ -40,6 +40,11 @@ KEEPING: Final = (
 )
 """Operators that keep the shape of their first input, or broadcast it: what they are used for decides their rank."""
 
+NORMALISING: Final = frozenset(
+    {"LayerNormalization", "RMSNormalization", "SimplifiedLayerNormalization", "BatchNormalization"}
+)
+"""Operators that keep the shape of their first input too, of which they ask a little more."""
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Site:
@@ -62,6 +67,10 @@ class Site:
     def shape(self, position: int) -> Shape | None:
         """Return the shape of an input, None where it is not known."""
         return self.known[position] if position < len(self.known) else None
+
+    def beside(self) -> Shape:
+        """Return the first known shape of a further input, empty where there is none: a scale is known before its x."""
+        return next((shape for shape in self.known[1:] if shape), ())
 
     def integer(self, name: str, default: int = 0) -> int:
         """Return an attribute that is an integer."""
@@ -214,7 +223,8 @@ def _image_for(site: Site, weights: Shape) -> Shape:
 def _channels(site: Site) -> Shape:
     source = site.shape(0)
     if site.position == 0:
-        return site.sizes.shape(site.sizes.rank(2, 5))
+        shape, beside = site.sizes.shape(site.sizes.rank(2, 5)), site.beside()
+        return (shape[0], beside[0], *shape[2:]) if beside else shape
     return (source[1] if source is not None and len(source) > 1 else site.sizes.size(),)
 
 
@@ -223,7 +233,9 @@ def _normalised(site: Site) -> Shape:
     source = site.shape(0)
     axis = site.integer("axis", -1)
     if site.position == 0 or source is None or not source:
-        return site.sizes.shape(site.sizes.rank(max(-axis, 1), 4))
+        beside = site.beside()
+        rank = site.sizes.rank(max(-axis, len(beside), 1), 4)
+        return (*site.sizes.shape(rank - len(beside)), *beside)
     wanted = source[axis:]
     return site.sizes.broadcast(wanted) if site.sizes.chance(0.2) else wanted
 
@@ -231,14 +243,15 @@ def _normalised(site: Site) -> Shape:
 def _skip(site: Site) -> Shape:
     source = site.shape(0)
     if site.position == 0 or source is None:
-        return site.sizes.shape(3)
-    return source if site.position == 1 or (site.position == 4 and len(site.known) > 4) else source[-1:]
+        return (*site.sizes.shape(2), *(site.beside()[-1:] or site.sizes.shape(1)))
+    return source if site.position == 1 else source[-1:]
 
 
 def _last(site: Site) -> Shape:
     source = site.shape(0)
     if site.position == 0 or not source:
-        return site.sizes.shape(site.sizes.rank(1, 4))
+        beside = site.beside()[-1:]
+        return (*site.sizes.shape(site.sizes.rank(1, 4) - len(beside)), *beside)
     return source[-1:]
 
 
@@ -332,37 +345,58 @@ def _attention(site: Site) -> Shape:
 
 
 def _packed_attention(site: Site) -> Shape:
-    """[batch, sequence, heads * width]."""
+    """[batch, sequence, heads * width]; a mask that is known before says how long the sequences are."""
     sizes = site.sizes
     heads = max(site.integer("num_heads", 2), 1)
     query, key = site.shape(0), site.shape(1)
+    mask = site.shape(5) or ()
+    batch, _, queries, keys = mask if len(mask) == 4 else (1, 1, sizes.size(), sizes.size())
     if site.position == 0 or query is None or len(query) != 3:
-        return (sizes.size(), sizes.size(), heads * sizes.known())
+        return (sizes.size() if batch == 1 else batch, queries, heads * sizes.known())
     if site.position == 1:
-        return (query[0], sizes.size(), query[2])
+        return (query[0], keys, query[2])
     if site.position == 2 and key is not None and len(key) == 3:
         return (key[0], key[1], heads * sizes.known())
     length = key[1] if key is not None and len(key) == 3 else sizes.size()
-    return (query[0] if sizes.chance(0.6) else 1, heads if sizes.chance(0.6) else 1, query[1], length)
+    value = site.shape(2)
+    rows: Mapping[int, Shape] = {
+        3: (2 * query[2] + (value[2] if value is not None and len(value) == 3 else query[2]),),
+        4: (query[0], length),
+        6: (query[0], heads, sizes.known(), max(query[2] // heads, 1)),
+        7: (query[0], heads, sizes.known(), max(query[2] // heads, 1)),
+    }
+    mask = (query[0] if sizes.chance(0.6) else 1, heads if sizes.chance(0.6) else 1, query[1], length)
+    return rows.get(site.position, mask)
 
 
 def _recurrent(site: Site) -> Shape:
+    """[places, batch, width], weights for each direction and gate, states as [directions, batch, hidden size].
+
+    With a layout of one the batch comes first.
+    """
     sizes = site.sizes
     gates = {"LSTM": 4, "GRU": 3, "RNN": 1}[site.operator]
-    hidden = max(site.integer("hidden_size", 2), 1)
+    is_batch_first = site.integer("layout") == 1
+    states = [shape for place in (5, 6) if (shape := site.shape(place)) is not None and len(shape) == 3]
+    hidden = max(site.integer("hidden_size", states[0][2] if states else 2), 1)
     ways = 2 if site.attributes.get("direction") == "bidirectional" else 1
     source = site.shape(0)
-    if source is None or len(source) != 3:
-        return (sizes.known(), sizes.known(), sizes.known())
+    if source is not None and len(source) == 3:
+        batch, width = source[0 if is_batch_first else 1], source[2]
+    else:
+        batch = states[0][0 if is_batch_first else 1] if states else sizes.known()
+        width = sizes.known()
+        source = (batch, sizes.known(), width) if is_batch_first else (sizes.known(), batch, width)
     rows: Mapping[int, Shape] = {
         0: source,
-        1: (ways, gates * hidden, source[2]),
+        1: (ways, gates * hidden, width),
         2: (ways, gates * hidden, hidden),
         3: (ways, 2 * gates * hidden),
-        4: (source[1],),
+        4: (batch,),
         7: (ways, 3 * hidden),
     }
-    return rows.get(site.position, (ways, source[1], hidden))
+    state = (batch, ways, hidden) if is_batch_first else (ways, batch, hidden)
+    return rows.get(site.position, state)
 
 
 def _einsum(site: Site) -> Shape:

@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final, Generic, TypeVar, final
 
-from eqsat.rules.instances import SIZES, Precision, draw
-from eqsat.soundness.generate import DTYPE_SHARES, ConflictError, Generator
+from eqsat.rules.instances import DEFAULT_OPSET, SIZES, Precision, draw
+from eqsat.soundness.generate import DTYPE_SHARES, OPSETS, ConflictError, Generator
 from eqsat.soundness.values import SHARES, Style, restyled
 
 if TYPE_CHECKING:
@@ -73,22 +73,23 @@ class Luck(Generic[_Kind]):
 class Source:
     """Draws instances of a rule."""
 
-    def __init__(self, book: RuleBook, rule: Rule, forced: str = "") -> None:
+    def __init__(
+        self, book: RuleBook, rule: Rule, forced: str = "", *, shares: Mapping[Style, float] | None = None
+    ) -> None:
         """Prepare to draw.
 
         Args:
             book: All rules.
             rule: The rule.
             forced: Name of a rule of facts that is to be used wherever it can be; empty for none.
+            shares: How often elements of each style are drawn; by the rule's float class where it is left out.
         """
         self._rule = rule
         self._generator = Generator(book, rule, forced)
         self._has_lines = bool(rule.instances) and not forced
         self._num_written = 0
-        self._styles = Luck(SHARES[rule.floats])
+        self._styles = Luck(SHARES[rule.floats] if shares is None else shares)
         self._dtypes = Luck(DTYPE_SHARES)
-        self._num_misses = 0
-        self._num_made = 0
 
     def draw(
         self,
@@ -106,15 +107,21 @@ class Source:
             is_small: True for sizes of one and two alone, with three among them at times.
             is_over: Tells when there is no more time.
         """
-        num_lines = max(count // 2, min(len(self._rule.instances), count)) if self._has_lines else 0
+        num_wanted = min(count // 2, count - len(self._rule.instances)) if self._has_lines else count
         made: list[Sample] = []
-        for _ in range(count - num_lines):
-            sample = None if is_over() else self._made(rng, is_small=is_small)
+        # Instances of one opset share an e-graph: two opsets at a time are enough.
+        opsets = (DEFAULT_OPSET, int(rng.choice(OPSETS)))
+        # Where there are lines, a generator that seldom finds anything is not worth its time.
+        num_left = count
+        while len(made) < num_wanted and not is_over():
+            sample, num_misses = self._made(
+                rng, opsets, num_left if self._has_lines else _MAX_MISSES, is_small=is_small
+            )
+            num_left -= num_misses
             if sample is None:
                 break
             made.append(sample)
-        if self._has_lines:
-            num_lines = count - len(made)
+        num_lines = count - len(made) if self._has_lines else 0
         return made + [self._written(rng, is_small=is_small) for _ in range(num_lines)]
 
     def learn(self, sample: Sample, *, is_judged: bool) -> None:
@@ -132,16 +139,16 @@ class Source:
         drawn = draw(self._rule.instances[line], rng, precision, letters)
         return Sample(drawn=restyled(drawn, style, rng), style=style, line=line)
 
-    def _made(self, rng: np.random.Generator, *, is_small: bool) -> Sample | None:
-        # Where the generator seldom finds anything, few tries are worth their time.
-        is_hopeless = self._num_misses > _MAX_MISSES and self._num_made == 0
-        for _ in range(_MAX_MISSES // 20 if is_hopeless and self._has_lines else _MAX_MISSES):
+    def _made(
+        self, rng: np.random.Generator, opsets: Sequence[int], max_misses: int, *, is_small: bool
+    ) -> tuple[Sample | None, int]:
+        """An instance of the generator's, None where it finds none, and how often it missed."""
+        for num_misses in range(max_misses + 1):
             style, dtype = self._styles.choose(rng), self._dtypes.choose(rng)
             try:
-                drawn = self._generator.draw(rng, style=style, dtype=dtype, is_small=is_small)
+                opset = int(rng.choice(opsets))
+                drawn = self._generator.draw(rng, style=style, dtype=dtype, opset=opset, is_small=is_small)
             except ConflictError:
-                self._num_misses += 1
                 continue
-            self._num_made += 1
-            return Sample(drawn=drawn, style=style, dtype=dtype)
-        return None
+            return Sample(drawn=drawn, style=style, dtype=dtype), num_misses
+        return None, max_misses + 1

@@ -37,7 +37,8 @@ def difference(
         found: What another form of it gives.
         floats: Whether NaN and infinity must stay what they are (``exact``), must stay one of them
             (``reassociates``), or do not stand in ``expected`` at all (the others).
-        tolerance: Largest difference relative to the largest number of ``expected``, but for numbers below one.
+        tolerance: Largest difference relative to the largest number of ``expected``, but for numbers below one and
+            those that are as large as masks.
         has_signed_zeros: True where -0 is another number than 0.
     """
     if expected.dtype != found.dtype:
@@ -54,11 +55,14 @@ def difference(
             return _first(expected, found, wrong)
         is_number = np.isfinite(expected) & np.isfinite(found)
         one, two = expected[is_number].astype(np.float64), found[is_number].astype(np.float64)
-        gap = np.abs(one - two)
-        worst = float(gap.max()) if gap.size else 0.0
-        largest = float(np.abs(one).max()) if one.size else 0.0
-    allowed = tolerance * max(1.0, largest if largest < _HUGE else 1.0)
-    return f"differs by {worst:.3g} where {allowed:.3g} is allowed" if worst > allowed else ""
+        gap, size = np.abs(one - two), np.abs(one)
+        # A number so large that it is a mask hides no other; it is compared with itself alone.
+        usual = float(size[size < _HUGE].max(initial=1.0))
+        allowed = tolerance * np.where(size < _HUGE, max(1.0, usual), size)
+        if not bool((gap > allowed).any()):
+            return ""
+        worst = int(np.argmax(gap / np.maximum(allowed, np.finfo(np.float64).tiny)))
+    return f"differs by {gap[worst]:.3g} where {allowed[worst]:.3g} is allowed"
 
 
 def _wrong_kinds(expected: np.ndarray, found: np.ndarray, floats: FloatClass) -> np.ndarray:

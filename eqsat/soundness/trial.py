@@ -69,6 +69,23 @@ class Trial:
         return any(outcome.is_evaluated for outcome in self.outcomes.values())
 
 
+def instances_of(session: Session, candidate: Candidate, owned: Mapping[int, frozenset[int]]) -> frozenset[int]:
+    """Return the instances that a match lies in: those that all of its values belong to; none where it joins several.
+
+    Args:
+        session: Holds the instances.
+        candidate: The match.
+        owned: Instances of each e-class.
+    """
+    gated = session.rule_of(candidate)
+    among = [
+        owned[value]
+        for sort, value in zip(gated.sorts, candidate.bindings, strict=True)
+        if sort in HANDLES and isinstance(value, int) and value in owned
+    ]
+    return frozenset.intersection(*among) if among else frozenset()
+
+
 @final
 class Judged:
     """A session that holds instances, the rule applied wherever it matches."""
@@ -113,7 +130,7 @@ class Judged:
         for candidate in session.candidates():
             if session.rule_of(candidate).rule.name != rule.name:
                 continue
-            indices = self._indices(candidate, owned)
+            indices = instances_of(session, candidate, owned)
             if not indices or all(places[index] >= MAX_PLACES for index in indices):
                 continue
             problem = self._problem(candidate)
@@ -126,16 +143,6 @@ class Judged:
             if not problem:
                 chosen.append(candidate)
         session.apply(chosen)
-
-    def _indices(self, candidate: Candidate, owned: Mapping[int, frozenset[int]]) -> frozenset[int]:
-        """Instances that a match lies in: those that all of its values belong to; none where it joins several."""
-        gated = self.session.rule_of(candidate)
-        among = [
-            owned[value]
-            for sort, value in zip(gated.sorts, candidate.bindings, strict=True)
-            if sort in HANDLES and isinstance(value, int) and value in owned
-        ]
-        return frozenset.intersection(*among) if among else frozenset()
 
     def _problem(self, candidate: Candidate) -> str | None:
         """Return why the right side cannot be, empty where it can; None where the match says nothing."""
@@ -155,43 +162,45 @@ class Judged:
         return ""
 
 
-def try_instances(
-    book: RuleBook,
-    rule: Rule,
-    instances: Sequence[Drawn],
-    evaluators: Sequence[Evaluator],
-    rng: np.random.Generator,
-) -> list[Trial]:
-    """Return what becomes of instances; those that no graph can hold are left out.
+@final
+class Trials:
+    """Tries instances of one rule."""
 
-    Args:
-        book: All rules.
-        rule: The rule.
-        instances: Any instances.
-        evaluators: Who evaluates: the first judges, those after it what it could not.
-        rng: Source of chance.
-    """
-    groups: defaultdict[tuple[int, tuple[str, ...]], list[Drawn]] = defaultdict(list)
-    for drawn in instances:
-        groups[drawn.opset, drawn.others].append(drawn)
-    trials: list[Trial] = []
-    for (opset, others), group in groups.items():
-        rules = taking_part(book, rule, others, opset)
-        if rules is not None:
-            trials += _try_group(rules, rule, group, evaluators, rng)
-    return trials
+    def __init__(self, book: RuleBook, rule: Rule) -> None:
+        """Try ``rule``, with the facts of ``book``."""
+        self._book = book
+        self.rule = rule
+        self._companions = companions(book, rule)
+        self._rules: dict[tuple[str, ...], RuleBook] = {}
 
+    def run(self, instances: Sequence[Drawn], evaluators: Sequence[Evaluator], rng: np.random.Generator) -> list[Trial]:
+        """Return what becomes of instances; those that no graph can hold are left out.
 
-def taking_part(book: RuleBook, rule: Rule, others: Sequence[str], opset: int) -> RuleBook | None:
-    """Return the rules for instances of an opset; None where the rule takes no part in models of that opset."""
-    wanted = {rule.name, *others, *companions(book, rule)}
-    rules = only(book, wanted)
-    available = available_operators(opset, has_provider_operators=True)
-    missing = (rule.operators_made & OPERATORS.keys()) - available
-    if missing:
-        return None
-    free = tuple(standing_free(each) if each.name == rule.name else each for each in rules.rules)
-    return replace(rules, rules=free)
+        Args:
+            instances: Any instances.
+            evaluators: Who evaluates: the first judges, those after it what it could not.
+            rng: Source of chance.
+        """
+        groups: defaultdict[tuple[int, tuple[str, ...]], list[Drawn]] = defaultdict(list)
+        for drawn in instances:
+            groups[drawn.opset, drawn.others].append(drawn)
+        trials: list[Trial] = []
+        for (opset, others), group in groups.items():
+            rules = self.taking_part(others, opset)
+            if rules is not None:
+                trials += _try_group(rules, self.rule, group, evaluators, rng)
+        return trials
+
+    def taking_part(self, others: tuple[str, ...], opset: int) -> RuleBook | None:
+        """Return the rules for instances of an opset; None where the rule takes no part in models of that opset."""
+        available = available_operators(opset, has_provider_operators=True)
+        if (self.rule.operators_made & OPERATORS.keys()) - available:
+            return None
+        if others not in self._rules:
+            needed = only(self._book, {self.rule.name, *others, *self._companions})
+            rules = tuple(standing_free(each) if each.name == self.rule.name else each for each in needed.rules)
+            self._rules[others] = replace(needed, rules=rules)
+        return self._rules[others]
 
 
 def _try_group(

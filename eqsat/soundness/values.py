@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from enum import Enum, auto
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING, Final, Protocol
 
 import numpy as np
 
@@ -32,6 +32,8 @@ class Style(Enum):
     """NaN among the others."""
     MASKED = auto()
     """One value has rows of minus infinity."""
+    EXTREME = auto()
+    """The largest finite numbers, the smallest and zero among the others."""
 
 
 SHARES: Final[Mapping[FloatClass, Mapping[Style, float]]] = {
@@ -74,6 +76,10 @@ def elements(shape: Sequence[int], dtype: np.dtype, style: Style, rng: np.random
         case Style.SPECIAL:
             strange = np.array([np.nan, np.inf, -np.inf, -0.0, float(np.finfo(dtype).max), 1e-30])
             values = np.where(rng.random(shape) < 0.3, rng.choice(strange, shape), values)
+        case Style.EXTREME:
+            largest = float(np.finfo(dtype).max)
+            extremes = np.array([largest, -largest, 0.9 * largest, 0.0, -0.0, float(np.finfo(dtype).tiny)])
+            values = np.where(rng.random(shape) < 0.4, rng.choice(extremes, shape), values)
         case Style.UNDEFINED:
             values = np.where(rng.random(shape) < 0.15, np.nan, values)
         case Style.NORMAL | Style.MASKED:
@@ -93,7 +99,7 @@ def _truths(shape: Sequence[int], rng: np.random.Generator) -> np.ndarray:
 def _integers(shape: Sequence[int], dtype: np.dtype, style: Style, rng: np.random.Generator) -> np.ndarray:
     low = 1 if style is Style.POSITIVE else (0 if dtype.kind == "u" else -5)
     values = rng.integers(low, 7, shape).astype(dtype)
-    if style in {Style.LARGE, Style.SPECIAL}:
+    if style in {Style.LARGE, Style.SPECIAL, Style.EXTREME}:
         ends = np.array([np.iinfo(dtype).max, np.iinfo(dtype).min, np.iinfo(dtype).max // 2], dtype=dtype)
         values = np.where(rng.random(shape) < 0.3, rng.choice(ends, shape), values).astype(dtype)
     return values
@@ -102,12 +108,28 @@ def _integers(shape: Sequence[int], dtype: np.dtype, style: Style, rng: np.rando
 def restyled(drawn: Drawn, style: Style, rng: np.random.Generator) -> Drawn:
     """Return an instance with new elements of a style wherever any would do."""
     leaves = {
-        name: replace(leaf, array=elements(leaf.array.shape, leaf.array.dtype, style, rng))
+        name: replace(leaf, array=elements(leaf.array.shape, leaf.array.dtype, spared(style, leaf), rng))
         if leaf.is_free and leaf.array.dtype.kind == "f"
         else leaf
         for name, leaf in drawn.leaves.items()
     }
     return replace(drawn, leaves=masked(leaves, rng) if style is Style.MASKED else leaves)
+
+
+def spared(style: Style, leaf: HasConstancy) -> Style:
+    """Return the style for a leaf: a constant is neither NaN nor infinite by chance."""
+    return Style.NORMAL if leaf.is_constant and style in _STRANGE else style
+
+
+_STRANGE: Final = frozenset({Style.SPECIAL, Style.UNDEFINED})
+
+
+class HasConstancy(Protocol):
+    """What is a constant or not."""
+
+    @property
+    def is_constant(self) -> bool:
+        """True for a constant."""
 
 
 def masked(leaves: Mapping[str, Leaf], rng: np.random.Generator) -> dict[str, Leaf]:

@@ -14,7 +14,7 @@ from eqsat.rules import Rule, RuleBook, RuleKind, load_rules
 from eqsat.rules.instances import Drawn, Precision, draw
 from eqsat.runtime import Runtime
 from eqsat.soundness.evaluators import ReferenceNumbers, RuntimeNumbers
-from eqsat.soundness.trial import Trial, try_instances
+from eqsat.soundness.trial import Trial, Trials
 
 
 class Case(NamedTuple):
@@ -68,8 +68,8 @@ def test_both_sides_are_equal(case: Case, evaluators: tuple[ReferenceNumbers, Ru
     reference, runtime = evaluators
     rng = np.random.default_rng(0)
     doubles = [drawn for drawn in draws(case, Precision.DOUBLE) if drawn.is_generic]
-    trials = try_instances(book(), rule, doubles, (reference, runtime), rng)
-    trials += try_instances(book(), rule, draws(case, Precision.SINGLE), (runtime, reference), rng)
+    trials = Trials(book(), rule).run(doubles, (reference, runtime), rng)
+    trials += Trials(book(), rule).run(draws(case, Precision.SINGLE), (runtime, reference), rng)
     for trial in trials:
         assert trial.is_matched, f"{rule.location}: `{rule.name}` does not match\n{trial.drawn}"
         assert not trial.wrong, f"{rule.location}: `{rule.name}`: {trial.wrong}\n{trial.drawn}"
@@ -80,7 +80,7 @@ def test_both_sides_are_equal(case: Case, evaluators: tuple[ReferenceNumbers, Ru
 def test_a_near_miss_does_not_match(case: Case, evaluators: tuple[ReferenceNumbers, RuntimeNumbers]) -> None:
     rule = book().rule(case.rule)
     for drawn in draws(case, Precision.SINGLE):
-        for trial in try_instances(book(), rule, [drawn], evaluators, np.random.default_rng(0)):
+        for trial in Trials(book(), rule).run([drawn], evaluators, np.random.default_rng(0)):
             assert not trial.is_matched, f"{rule.location}: `{rule.name}` matches\n{drawn}"
 
 

@@ -6,9 +6,9 @@ from pathlib import Path
 
 import pytest
 
-from eqsat.rules import RuleKind
 from eqsat.ruletools.check import prepare
 from eqsat.ruletools.complaints import Complaint
+from eqsat.soundness.claims import is_judged_alone
 
 HEADER = "; SOURCE algebra\n; FLOATS exact\n"
 
@@ -39,6 +39,8 @@ def rewrite(left: str, right: str, rest: str = "", name: str = "mine", ruleset: 
         (rewrite("(Relu x)", "x", ":when ((= y (Neg z)))"), "3:33", "looks at every row of `Neg` for every match"),
         (rewrite("(Relu x)", "(Neg (Neg x))", ruleset="simp"), "3:24", "is simp and makes a new e-class"),
         (rewrite("(Relu x)", "x", ":when ((< n 3))"), "3:31", "nothing on the left side gives `n` a value"),
+        ('(rule ((= y (Relu x))) ((set (dtype y) 7)) :ruleset facts :name "mine")', "3:25", "states `(dtype y)`"),
+        ('(rule ((= y (Relu x))) ((constant y)) :ruleset facts :name "mine")', "3:25", "states `(constant y)`"),
         ('(py-exec "import os")', "3:1", "`py-exec` may not stand in a rules file"),
         ('(output "/etc/passwd" x)', "3:1", "`output` may not stand in a rules file"),
         ("(relation identity (Tensor))\n(relation identity (Tensor))", "4:1", "is already declared"),
@@ -105,4 +107,15 @@ def test_files_that_cannot_be_read_are_complaints(tmp_path: Path) -> None:
 def test_the_rules_that_ship_have_no_faults() -> None:
     checked = prepare(())
     assert [str(found) for found in checked.complaints if found.is_error] == []
-    assert set(checked.names) == {rule.name for rule in checked.book.rules if rule.kind is not RuleKind.FACTS}
+    assert set(checked.names) == {rule.name for rule in checked.book.rules if is_judged_alone(rule)}
+
+
+def test_facts_that_mislead_rules_of_other_files_are_judged(tmp_path: Path) -> None:
+    path = tmp_path / "own.egg"
+    path.write_text(
+        "(relation own-fact (Tensor))\n"
+        '(rule ((= y (Relu x))) ((own-fact y)) :ruleset facts :name "own")\n'
+        '(rule ((= y (Relu x))) ((finite y)) :ruleset facts :name "own-finite")\n'
+        '(rule ((= y (Mul x x))) ((squared y x)) :ruleset facts :name "own-squared")\n'
+    )
+    assert prepare((path,)).names == ("own-finite", "own-squared")

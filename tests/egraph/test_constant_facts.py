@@ -1,0 +1,63 @@
+"""What constants hold: halves that are the same, triangles."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+
+from eqsat.egraph.constant_facts import Triangle, has_equal_halves, triangle_of
+
+LOWEST = float(np.finfo(np.float32).min)
+
+
+def causal(size: int, masked: float, dtype: type = np.float32) -> np.ndarray:
+    return np.where(np.tri(size, dtype=np.bool_), 0.0, masked).astype(dtype)
+
+
+def test_halves_of_the_last_axis() -> None:
+    half = np.random.default_rng(0).standard_normal((1, 1, 5, 4)).astype(np.float32)
+    table = np.concatenate([half, half], axis=-1)
+    assert has_equal_halves(table)
+    table[..., 0, 1] += 1e-6
+    assert not has_equal_halves(table)
+    assert not has_equal_halves(np.concatenate([half, half[..., ::-1]], axis=-1))
+    assert not has_equal_halves(np.concatenate([half, half], axis=-2))
+
+
+def test_what_has_no_halves() -> None:
+    assert not has_equal_halves(np.array(1.0, np.float32))
+    assert not has_equal_halves(np.ones((2, 3), np.float32))
+    assert not has_equal_halves(np.ones((0, 4), np.float32))
+    assert not has_equal_halves(np.full((2, 4), np.nan, np.float32))
+    assert not has_equal_halves(np.ones((2, 4), np.int64))
+
+
+@pytest.mark.parametrize("shape", [(6, 6), (1, 1, 6, 6)])
+def test_a_causal_mask_is_a_triangle(shape: tuple[int, ...]) -> None:
+    assert triangle_of(causal(6, LOWEST).reshape(shape)) == Triangle(size=6, low=0.0, high=LOWEST)
+
+
+def test_infinity_counts_as_the_largest_number() -> None:
+    assert triangle_of(causal(3, -np.inf)) == Triangle(size=3, low=0.0, high=-float(np.finfo(np.float64).max))
+
+
+def test_truths_are_ones_and_zeros() -> None:
+    assert triangle_of(np.tri(4, dtype=np.bool_)) == Triangle(size=4, low=1.0, high=0.0)
+
+
+def test_what_is_no_triangle() -> None:
+    window = causal(6, LOWEST)
+    window[5, 0] = LOWEST
+    shifted = np.where(np.tri(6, k=1, dtype=np.bool_), 0.0, LOWEST)
+    for array in (
+        window,
+        shifted,
+        causal(6, LOWEST).T[:, ::-1],
+        causal(6, 0.0),
+        causal(6, np.nan),
+        np.stack([causal(4, LOWEST)] * 2),
+        np.zeros((1, 1), np.float32),
+        np.zeros((3, 4), np.float32),
+        np.tri(4, dtype=np.int64),
+    ):
+        assert triangle_of(array) is None
