@@ -34,6 +34,9 @@ if TYPE_CHECKING:
 
 T = TypeVar("T")
 
+_OPERATORS: Final = "MatMul,Add,Mul,Transpose,Concat,Relu"
+"""What terms are made of where nobody says."""
+
 _GRACE_S: Final = 30.0
 """Seconds after its time at which work on a model is ended; it ends by itself before that."""
 
@@ -447,6 +450,51 @@ def new(
     output.check_input(source)
     text = _only(write_template, source, arguments.split_names(nodes), name, limits=limits)
     typer.echo(text, nl=False)
+    return 0
+
+
+@app.command("infer")
+def infer(
+    operators: Annotated[list[str] | None, typer.Option(metavar="NAMES", help="Operators of the terms.")] = None,
+    max_operators: Annotated[int, typer.Option(min=1, max=4, help="Operators of one side.")] = 3,
+    rules: Rules = None,
+    derivable: Annotated[bool, typer.Option("--derivable", help="Show what the rules at hand derive too.")] = False,
+    measure: Annotated[bool, typer.Option("--measure", help="Measure both sides, and rank by the gain.")] = False,
+    threads: Threads = 0,
+    time_limit: TimeLimit = "300s",
+    memory_limit: MemoryLimit = "3GiB",
+    seed: Annotated[int, typer.Option(min=0, help="Seed of everything random.")] = 0,
+    json: Json = False,
+) -> int:
+    """Propose new rules over some operators.
+
+    Small terms are enumerated and compared at random points; what is equal, does not follow from the rules at hand and
+    is judged to be sound is printed as entries for a rules file.
+    """
+    from eqsat.ruletools.proposing import Wish, propose
+
+    limits = _limits(time_limit, memory_limit)
+    wish = Wish(
+        operators=arguments.split_names(operators or (_OPERATORS,)),
+        files=tuple(rules or ()),
+        max_operators=max_operators,
+        time_limit_s=limits.time_s,
+        keeps_derivable=derivable,
+        is_measured=measure,
+        threads=threads,
+        seed=seed,
+    )
+    err = console(is_stderr=True)
+    with err.status("looking for rules") if err.is_terminal else nullcontext():
+        found = _only(propose, wish, limits=replace(limits, time_s=limits.time_s + 2 * _GRACE_S))
+    if json:
+        print_json(found.to_fields())
+        return 0
+    for each in found.rules:
+        typer.echo(each.entry())
+    for cut in found.cuts:
+        say(err, f"left out: {cut}")
+    say(err, f"{len(found.rules)} {'rule' if len(found.rules) == 1 else 'rules'} found")
     return 0
 
 

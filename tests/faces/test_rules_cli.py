@@ -187,6 +187,16 @@ def test_a_new_rule_starts_from_a_model(model_path: Path, capsys: pytest.Capture
     assert ':name "relu-twice"' in out
 
 
+def test_new_rules_are_proposed_as_entries(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    assert run("infer", "--operators", "Relu", "--max-operators", 2, "--derivable", "--time-limit", "30s") == 0
+    out, err = capsys.readouterr()
+    assert err.endswith("left out: numbers, 2 operators: not enumerated\n1 rule found\n")
+    assert "follows from the rules that are there" in out
+    path = tmp_path / "found.egg"
+    path.write_text(out)
+    assert run("check", path, "--static") == 0
+
+
 # --- ends ---------------------------------------------------------------------------------------------------------
 
 
@@ -203,6 +213,7 @@ def test_a_new_rule_starts_from_a_model(model_path: Path, capsys: pytest.Capture
         (("stats", "missing.onnx"), 3, "missing.onnx does not exist"),
         (("new", "--from", "missing.onnx", "--nodes", "a"), 3, "missing.onnx does not exist"),
         (("new", "--nodes", "a"), 2, "--from"),
+        (("infer", "--operators", "Moon"), 2, "no terms can be made of Moon"),
         (("nonsense",), 2, "nonsense"),
     ],
 )
@@ -229,7 +240,7 @@ def test_the_commands_are_part_of_eqsat(capsys: pytest.CaptureFixture[str]) -> N
     assert call(eqsat.console.app, ["rules", "show", load_rules().rules[-1].entry]) == 0
     assert call(eqsat.console.app, ["rules", "--help"]) == 0
     out = capsys.readouterr().out
-    for command in ("list", "show", "check", "test", "why-not", "stats", "bench", "new"):
+    for command in ("list", "show", "check", "test", "why-not", "stats", "bench", "new", "infer"):
         assert command in out
     assert call(eqsat.rules_cli.app, []) == 0
 
@@ -258,6 +269,18 @@ ENDLESS = (
 )
 
 
+MILLION = (
+    "(relation spot (Tensor i64))\n(relation twin (Tensor i64 i64))\n"
+    '(rule ((= y (Relu x))) ((spot y 0)) :ruleset facts :name "own-first")\n'
+    '(rule ((spot x i) (< i 1000)) ((spot x (+ i 1))) :ruleset facts :name "own-next")\n'
+    '(rule ((spot x i) (spot x j)) ((twin x i j)) :ruleset facts :name "own-twin")\n'
+    + HEADER
+    + "(rewrite (Relu (Tanh x)) (Tanh (Relu x))\n"
+    '  :when ((= y (Relu (Tanh x))) (twin y i j)) :ruleset opt :name "own-many")\n'
+)
+"""Each match of the rule is a million."""
+
+
 @pytest.mark.parametrize(
     ("text", "said"),
     [
@@ -268,8 +291,9 @@ ENDLESS = (
         ("(run-schedule (saturate (run)))\n", "`run-schedule` may not stand in a rules file"),
         (f"(rule ((= y {'(Relu ' * 100_000}x{')' * 100_000})) ())\n", "nested more than 200 deep"),
         (ENDLESS, "own-endless: judging it came to no end within 6 s"),
+        (MILLION, "own-many: judging it "),
     ],
-    ids=["py-exec", "output", "input", "include", "schedule", "deep", "endless"],
+    ids=["py-exec", "output", "input", "include", "schedule", "deep", "endless", "million"],
 )
 def test_a_hostile_file_has_no_effect_and_ends_with_one_line(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], text: str, said: str
