@@ -1,4 +1,4 @@
-"""The ``eqsat`` command: ``eqsat run MODEL.onnx`` and ``eqsat rules``."""
+"""The ``eqsat`` command: ``eqsat run MODEL.onnx``, ``eqsat rules`` and ``eqsat train``."""
 
 from __future__ import annotations
 
@@ -9,9 +9,11 @@ import typer
 from eqsat import rules_cli
 from eqsat.face import call
 from eqsat.run import run
+from eqsat.train_cli import train
 
 app = typer.Typer(add_completion=False, rich_markup_mode=None)
 app.command()(run)
+app.command()(train)
 app.add_typer(rules_cli.app, name="rules")
 
 

@@ -20,11 +20,13 @@ class Budget:
 
     Attributes:
         time_s: Wall-clock seconds for the whole run.
+        training_s: Seconds of these in which a search that learns may learn about the model, before anything else.
         memory_bytes: Resident memory of the worker and its children together.
         max_enodes: E-nodes after which saturation stops.
     """
 
     time_s: float = 180.0
+    training_s: float = 0.0
     memory_bytes: int = 6 * 1024**3
     max_enodes: int = 50_000
 

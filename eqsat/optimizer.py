@@ -5,6 +5,7 @@ from __future__ import annotations
 import random
 import time
 from collections.abc import Callable, Mapping
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Final, assert_never, final
 
@@ -28,7 +29,7 @@ from eqsat.report import Report
 from eqsat.rules.book import RuleBook, load_rules
 from eqsat.runtime.runtime import Runtime
 from eqsat.runtime.settings import CPU_PROVIDER, CUDA_PROVIDER, SessionSettings
-from eqsat.search.interface import Arena, SearchBudget, StopReason
+from eqsat.search.interface import Arena, SearchBudget, SearchFactory, StopReason, Surroundings
 from eqsat.search.registry import make_search
 from eqsat.verify.errors import UnsupportedInputError
 from eqsat.verify.inputs import input_specs, random_feeds
@@ -43,6 +44,8 @@ if TYPE_CHECKING:
 
 MAX_SOLVE_S: Final = 30.0
 
+_NO_SEARCHES: Final[Mapping[str, SearchFactory]] = {}
+
 _PROVIDERS_WITH_OPERATORS: Final = frozenset({CPU_PROVIDER, CUDA_PROVIDER})
 
 
@@ -52,6 +55,7 @@ def optimize(
     *,
     runtime: Runtime | None = None,
     clock: Callable[[], float] = time.monotonic,
+    searches: Mapping[str, SearchFactory] = _NO_SEARCHES,
 ) -> Report:
     """Run a job; leave its best result in the job's scratch folder as soon as there is one.
 
@@ -60,6 +64,7 @@ def optimize(
         emit: Is told what happens.
         runtime: Runs and measures models; a new one where it is left out.
         clock: Seconds on a clock that only goes forward.
+        searches: Searches that are not built in, by name.
 
     Raises:
         UsageError: An argument contradicts the model.
@@ -68,7 +73,7 @@ def optimize(
         ProviderError: The provider is not available.
         VerificationError: The result does not compute what the input computes.
     """
-    run = _Run(job, emit, clock)
+    run = _Run(job, emit, clock, searches)
     try:
         if runtime is not None:
             return run.execute(runtime)
@@ -80,10 +85,18 @@ def optimize(
 
 @final
 class _Run:
-    def __init__(self, job: Job, emit: Callable[[Event], None], clock: Callable[[], float]) -> None:
+    def __init__(
+        self,
+        job: Job,
+        emit: Callable[[Event], None],
+        clock: Callable[[], float],
+        searches: Mapping[str, SearchFactory],
+    ) -> None:
         self.job = job
         self.clock = clock
-        self.schedule = Schedule(start=clock(), budget_s=job.budget.time_s)
+        self.searches = searches
+        training_s = job.budget.training_s
+        self.schedule = Schedule(start=clock() + training_s, budget_s=job.budget.time_s - training_s)
         self.findings = Findings(job=job)
         self.progress = Progress(emit, self.findings, clock)
         self.settings = SessionSettings(providers=job.providers, threads=job.threads)
@@ -190,7 +203,13 @@ class _Run:
             return priced
 
         with self.progress.stage(Stage.SEARCH, f"search: {self.job.search}"):
-            self._search(session, build_prices, pricer, search_until)
+            surroundings = Surroundings(
+                rules=rules,
+                sizes=sizes,
+                provider=self.job.providers[0],
+                price=partial(pricer.price, deadline=self.schedule.deadline(PRICE_SHARE)),
+            )
+            self._search(session, build_prices, pricer, search_until, surroundings)
         for name, why in session.refused.items():
             warning = f"rule {name} is unsound and was switched off: {why}"
             if warning not in self.findings.warnings:
@@ -215,6 +234,7 @@ class _Run:
         build_prices: Callable[[], PricedProblem],
         pricer: Pricer,
         until: float,
+        surroundings: Surroundings,
     ) -> None:
         """Let the search run; the time that prices take to measure is not taken from it."""
         measured_s = pricer.measuring_s
@@ -224,9 +244,12 @@ class _Run:
             clock=lambda: self.clock() - (pricer.measuring_s - measured_s),
             rng=self.rng,
             on_progress=lambda message: self.progress.tell(Stage.SEARCH, message),
+            surroundings=surroundings,
         )
-        budget = SearchBudget(deadline=until, max_enodes=self.job.budget.max_enodes)
-        outcome = make_search(self.job.search, self.job.search_options).run(arena, budget)
+        budget = SearchBudget(
+            deadline=until, max_enodes=self.job.budget.max_enodes, training_s=self.job.budget.training_s
+        )
+        outcome = make_search(self.job.search, self.job.search_options, self.searches).run(arena, budget)
         self.findings.size = session.size()
         self.findings.search = outcome
 

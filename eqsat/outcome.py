@@ -139,6 +139,7 @@ def _egraph(findings: Findings) -> EGraphSize | None:
         num_enodes=findings.size.num_enodes,
         num_eclasses=findings.size.num_eclasses,
         stop_reason=findings.search.stop_reason.value,
+        plan=findings.search.plan,
     )
 
 

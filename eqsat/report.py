@@ -87,11 +87,13 @@ class EGraphSize:
         num_enodes: Distinct e-nodes.
         num_eclasses: Classes of equal e-nodes.
         stop_reason: Why the search stopped.
+        plan: Which search it was and why, where the run chose it; else empty.
     """
 
     num_enodes: int
     num_eclasses: int
     stop_reason: str
+    plan: str = ""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

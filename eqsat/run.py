@@ -14,6 +14,7 @@ from eqsat import arguments, output
 from eqsat.errors import INTERRUPTED_EXIT_CODE, UsageError
 from eqsat.face import InterruptedRunError, call
 from eqsat.job import Budget, Job, Target
+from eqsat.learned import SEARCHES
 from eqsat.report import Ending, Report
 from eqsat.screen import Verbosity, console, headline, rules_table, screen, summary
 from eqsat.supervisor import Isolation, supervise
@@ -52,10 +53,17 @@ def run(
         bool, typer.Option("--list-rules", help="Show every rule and end; -v: the facts too.")
     ] = False,
     search: Annotated[
-        str, typer.Option(metavar="NAME", help="saturate, greedy, beam, mcts, random, or one that was added.")
+        str,
+        typer.Option(
+            metavar="NAME", help="saturate, greedy, beam, mcts, random, ppo (learned), auto, or one that was added."
+        ),
     ] = "saturate",
     search_option: Annotated[
         list[str] | None, typer.Option(metavar="NAME=VALUE", help="An option of the search.")
+    ] = None,
+    train_budget: Annotated[
+        str | None,
+        typer.Option(metavar="TIME", help="Time for --search ppo to learn about the model, besides --time-budget."),
     ] = None,
     time_budget: Annotated[str, typer.Option(metavar="TIME", help="90, 90s, 10m or 1.5h.")] = "180s",
     memory_limit: Annotated[str, typer.Option(metavar="SIZE", help="6GiB, 500MB or bytes.")] = "6GiB",
@@ -96,6 +104,9 @@ def run(
     if dry_run and result is not None:
         raise UsageError("--dry-run writes nothing, so OUTPUT has no place in it")
     verbosity = Verbosity.QUIET if quiet else Verbosity.VERBOSE if verbose else Verbosity.NORMAL
+    if train_budget is not None and search not in SEARCHES:
+        raise UsageError(f"--train-budget is for searches that learn ({', '.join(SEARCHES)}), not for {search!r}")
+    training_s = arguments.parse_duration_s(train_budget) if train_budget is not None else 0.0
     job = Job(
         input_path=str(model),
         output_path="" if dry_run else str(result or output.default_output(model)),
@@ -108,7 +119,8 @@ def run(
         search=search,
         search_options=arguments.parse_options(search_option or ()),
         budget=Budget(
-            time_s=arguments.parse_duration_s(time_budget),
+            time_s=arguments.parse_duration_s(time_budget) + training_s,
+            training_s=training_s,
             memory_bytes=arguments.parse_bytes(memory_limit),
             max_enodes=max_enodes,
         ),

@@ -30,10 +30,11 @@ def run_job(job: Job, emit: Callable[[Event], None]) -> Report:
     Raises:
         EqsatError: The run ended without a result.
     """
+    from eqsat.learned import SEARCHES
     from eqsat.optimizer import optimize
 
     try:
-        return optimize(job, emit)
+        return optimize(job, emit, searches=SEARCHES)
     except InvalidModelError as error:
         raise ModelError(str(error)) from error
 

@@ -52,6 +52,8 @@ class Settings:
     Attributes:
         max_steps: Actions of an episode.
         max_enodes: Size of the e-graph at which an episode ends.
+        growth: Least and largest size at which an episode ends, as a multiple of that at its beginning; each episode
+            draws its own between them. At an infinite one only ``max_enodes`` ends it.
         max_seconds: Seconds of an episode; a finite number makes it depend on the machine.
         rewards: How it pays.
         is_grouped: Whether equal candidates are one action; else each is its own.
@@ -61,6 +63,7 @@ class Settings:
 
     max_steps: int = 100
     max_enodes: int = 10_000
+    growth: tuple[float, float] = (math.inf, math.inf)
     max_seconds: float = math.inf
     rewards: Rewards = field(default_factory=Rewards)
     is_grouped: bool = True
@@ -77,6 +80,7 @@ class _Episode:
     look: Look
     initial_us: float
     deadline: float
+    max_enodes: float
     num_steps: int = 0
     is_over: bool = False
 
@@ -131,7 +135,7 @@ class EGraphEnv(gymnasium.Env[Observation, np.int64]):
         """Start an episode.
 
         Args:
-            seed: Seed of the draw among the tasks, the only chance there is.
+            seed: Seed of the draws, of the task and of the size at which the episode ends; there is no other chance.
             options: ``{"task": name}`` chooses the task.
 
         Raises:
@@ -152,6 +156,7 @@ class EGraphEnv(gymnasium.Env[Observation, np.int64]):
             look=look,
             initial_us=look.selection.cost_us,
             deadline=began + self.settings.max_seconds,
+            max_enodes=min(self.settings.max_enodes, self._growth() * scene.session.size().num_enodes),
         )
         return look.observation, self._info(self._episode)
 
@@ -278,9 +283,15 @@ class EGraphEnv(gymnasium.Env[Observation, np.int64]):
                 self._kept.popitem(last=False)
         return kept.copy()
 
+    def _growth(self) -> float:
+        least, largest = self.settings.growth
+        if math.isinf(largest):
+            return math.inf
+        return float(np.exp(self.np_random.uniform(math.log(least), math.log(largest))))
+
     def _truncation(self, episode: _Episode) -> Truncation | None:
         """Return the limit that is reached, None while there is none."""
-        if episode.scene.session.size().num_enodes >= self.settings.max_enodes:
+        if episode.scene.session.size().num_enodes >= episode.max_enodes:
             return Truncation.ENODES
         if episode.num_steps >= self.settings.max_steps:
             return Truncation.STEPS

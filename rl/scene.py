@@ -71,7 +71,17 @@ class Scene:
         Raises:
             UnsoundRulesError: An ungated rule contradicts the model's types.
         """
-        session = Session(graph, task.rules)
+        return Scene.around(task, Session(graph, task.rules), is_grouped=is_grouped)
+
+    @staticmethod
+    def around(task: Task, session: Session, *, is_grouped: bool) -> Scene:
+        """Return the scene of a session, as it is now and as it becomes.
+
+        Args:
+            task: Where prices come from; its rules are the session's.
+            session: The e-graph.
+            is_grouped: Whether equal candidates are one choice.
+        """
         return Scene(
             task=task,
             session=session,

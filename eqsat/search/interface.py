@@ -14,9 +14,11 @@ from eqsat.extraction.greedy import greedy_dag
 if TYPE_CHECKING:
     import random
 
+    from eqsat.cost.micro import Cluster, MicroMaker
     from eqsat.cost.problem import PricedProblem
     from eqsat.egraph.session import Session, Size
     from eqsat.egraph.view import Candidate
+    from eqsat.rules.book import RuleBook
 
 
 class StopReason(StrEnum):
@@ -37,11 +39,13 @@ class Outcome:
         stop_reason: Why.
         num_steps: Choices that were made.
         num_applied: Candidates that were applied.
+        plan: Which search it was and why, where that was open; else empty.
     """
 
     stop_reason: StopReason
     num_steps: int
     num_applied: int
+    plan: str = ""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -52,11 +56,31 @@ class SearchBudget:
         deadline: Point on the clock.
         max_enodes: Size of the e-graph from which on nothing more is applied.
         max_steps: Choices.
+        training_s: Seconds that a search which learns may take to learn about the model, before anything else.
     """
 
     deadline: float = math.inf
     max_enodes: int = 50_000
     max_steps: int = 1_000
+    training_s: float = 0.0
+
+
+@final
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Surroundings:
+    """What a search needs to price as it goes, or to look at the model in an e-graph of its own.
+
+    Attributes:
+        rules: The rules of the session.
+        sizes: Size to price at, for every symbol of the model's inputs.
+        provider: Whose fusions count.
+        price: Returns the price of each of some clusters of e-nodes, in microseconds, from their micro-models.
+    """
+
+    rules: RuleBook
+    sizes: Mapping[int, int]
+    provider: str
+    price: Callable[[Sequence[Cluster], MicroMaker], Mapping[Cluster, float]]
 
 
 @final
@@ -70,6 +94,7 @@ class Arena:
         clock: Seconds on a clock that only goes forward.
         rng: The only source of chance.
         on_progress: Is told what the search does.
+        surroundings: The rest; None where a search must do without.
     """
 
     session: Session
@@ -77,6 +102,7 @@ class Arena:
     clock: Callable[[], float]
     rng: random.Random
     on_progress: Callable[[str], None] = field(default=lambda _: None)
+    surroundings: Surroundings | None = None
 
     def candidates(self) -> Sequence[Candidate]:
         """Return the candidates on offer."""

@@ -1,4 +1,4 @@
-"""Searches by name: those built in, and those that installed packages offer.
+"""Searches by name: those built in, those that a layer above adds, and those that installed packages offer.
 
 A package offers a search through an entry point of group ``eqsat.searches`` that names a function from options (text by
 name) to a :class:`~eqsat.search.interface.Search`.
@@ -62,13 +62,26 @@ _BUILT_IN: Final[Mapping[str, tuple[SearchFactory, frozenset[str]]]] = {
 }
 
 
-def search_names() -> tuple[str, ...]:
-    """Return the names of all searches, the built-in ones first."""
-    return tuple(dict.fromkeys((*_BUILT_IN, *(entry.name for entry in entry_points(group=ENTRY_POINT_GROUP)))))
+_NOTHING: Final[Mapping[str, SearchFactory]] = {}
 
 
-def make_search(name: str, options: Mapping[str, str]) -> Search:
+def search_names(added: Mapping[str, SearchFactory] = _NOTHING) -> tuple[str, ...]:
+    """Return the names of all searches, the built-in ones first.
+
+    Args:
+        added: Searches that are not built in, by name.
+    """
+    installed = (entry.name for entry in entry_points(group=ENTRY_POINT_GROUP))
+    return tuple(dict.fromkeys((*_BUILT_IN, *added, *installed)))
+
+
+def make_search(name: str, options: Mapping[str, str], added: Mapping[str, SearchFactory] = _NOTHING) -> Search:
     """Return the search of that name.
+
+    Args:
+        name: One of :func:`search_names`.
+        options: Its options, by name.
+        added: Searches that are not built in, by name.
 
     Raises:
         UsageError: There is no such search, or an option is wrong.
@@ -80,11 +93,13 @@ def make_search(name: str, options: Mapping[str, str]) -> Search:
                 allowed = ", ".join(sorted(known))
                 raise UsageError(f"search {name!r} has no option {option!r} (it has: {allowed})")
         return factory(options)
+    if name in added:
+        return added[name](options)
     for entry in entry_points(group=ENTRY_POINT_GROUP):
         if entry.name == name:
             search: Search = entry.load()(options)
             return search
-    raise UsageError(f"there is no search {name!r} (there are: {', '.join(search_names())})")
+    raise UsageError(f"there is no search {name!r} (there are: {', '.join(search_names(added))})")
 
 
 def _integer(options: Mapping[str, str], name: str, default: int) -> int:

@@ -57,7 +57,7 @@ def leave_best(job: Job) -> None:
 def stand_in(mode: str) -> Callable[[Job, Callable[[Event], None]], Report]:
     """Return an optimiser that behaves as ``mode`` says, parts joined by ``+`` in order."""
 
-    def optimize(job: Job, emit: Callable[[Event], None]) -> Report:
+    def optimize(job: Job, emit: Callable[[Event], None], **_: object) -> Report:
         emit(Event(stage=Stage.LOAD, message="fake model"))
         report = UNCHANGED
         for part in mode.split("+"):

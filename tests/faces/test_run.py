@@ -93,6 +93,12 @@ def test_the_defaults_are_those_of_the_job(supervisor: Supervisor) -> None:
     assert supervisor.jobs == [Job(input_path="folder/a.onnx", output_path="folder/a.opt.onnx")]
 
 
+@pytest.mark.parametrize("search", ["ppo", "auto"])
+def test_time_to_learn_comes_on_top(supervisor: Supervisor, search: str) -> None:
+    assert run("a.onnx", "--search", search, "--train-budget", "10m", "--time-budget", "60s") == 0
+    assert supervisor.jobs[0].budget == Budget(time_s=660.0, training_s=600.0)
+
+
 def test_the_end_is_a_table(supervisor: Supervisor, capsys: pytest.CaptureFixture[str]) -> None:
     assert run("a.onnx") == 0
     out = capsys.readouterr().out
@@ -166,6 +172,7 @@ def test_errors_are_one_line_and_a_code(
         (("a.onnx", "--input-shape", "x:1,0"), "zero"),
         (("a.onnx", "--input-shape", "x:1", "--input-shape", "x:2"), "twice"),
         (("a.onnx", "--search-option", "width"), "--search-option"),
+        (("a.onnx", "--train-budget", "1m"), "--train-budget"),
         (("a.onnx", "-v", "-q"), "exclude"),
         (("a.onnx", "b.onnx", "--dry-run"), "--dry-run"),
         (("a.onnx", "b.onnx", "c.onnx"), "c.onnx"),

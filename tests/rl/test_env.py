@@ -197,6 +197,8 @@ def test_there_is_no_step_before_a_reset(tmp_path: Path) -> None:
     [
         (Settings(max_steps=2), "steps", 2),
         (Settings(max_enodes=6), "enodes", 1),
+        (Settings(growth=(1.01, 1.02)), "enodes", 1),
+        (Settings(growth=(50.0, 60.0), max_steps=2), "steps", 2),
         (Settings(max_seconds=3.0), "time", 3),
     ],
 )
@@ -212,6 +214,20 @@ def test_limits_truncate(tmp_path: Path, settings: Settings, limit: str, num_ste
         assert (truncated, info["truncation"]) == ((True, limit) if step == num_steps else (False, ""))
     with pytest.raises(ResetNeeded):
         env.step(np.int64(STOP))
+
+
+def test_the_room_of_an_episode_is_drawn_from_its_seed(tmp_path: Path) -> None:
+    env = EGraphEnv(
+        [worlds.task(tmp_path, models.chain(1, "Abs"), worlds.GROW)], Settings(growth=(1.1, 40.0), max_steps=20)
+    )
+    sizes = []
+    for seed in (0, 1, 2, 3, 4, 5, 0):
+        _, info = env.reset(seed=seed)
+        while not info["truncation"]:
+            _, _, _, _, info = env.step(np.int64(FIRST_CANDIDATE))
+        sizes.append(info["num_enodes"])
+    assert sizes[0] == sizes[-1]
+    assert len(set(sizes)) > 1
 
 
 def test_stop_at_the_last_step_is_an_end_of_the_task(tmp_path: Path) -> None:

@@ -1,0 +1,26 @@
+"""The learned searches, for the layers above: named here, loaded when one is asked for."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Final
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    from eqsat.search.interface import Search, SearchFactory
+
+
+def _ppo(options: Mapping[str, str]) -> Search:
+    from rl.search_options import ppo
+
+    return ppo(options)
+
+
+def _auto(options: Mapping[str, str]) -> Search:
+    from rl.search_options import auto
+
+    return auto(options)
+
+
+SEARCHES: Final[Mapping[str, SearchFactory]] = {"ppo": _ppo, "auto": _auto}
+"""Makes each of them; torch is imported only then."""

@@ -1,0 +1,126 @@
+"""A policy on disk: ``policy.safetensors`` (weights) and ``policy.json`` (shape, feature statistics, where it is from).
+
+The weights are float32 and hold no code, so that a file from anywhere can be read safely.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass, field
+from pathlib import Path
+from typing import Final, final
+
+import torch
+from safetensors import SafetensorError
+from safetensors.torch import load_file, save_file
+from torch import Tensor
+
+from eqsat.errors import UsageError
+from rl.network import Network, NetworkConfig
+from rl.statistics import FeatureStatistics
+
+FORMAT: Final = 1
+"""Version of the files' layout and of the meaning of every feature."""
+
+WEIGHTS: Final = "policy.safetensors"
+DESCRIPTION: Final = "policy.json"
+
+SHIPPED: Final = Path(__file__).parent / "shipped"
+"""The policy that comes with the package."""
+
+
+@final
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Checkpoint:
+    """A network at one point of its training.
+
+    Attributes:
+        network: Its shape.
+        statistics: What its features are normalised by.
+        weights: Its parameters by name, float32, on the CPU.
+        notes: Where it comes from: settings and results of its training, for people to read.
+    """
+
+    network: NetworkConfig
+    statistics: FeatureStatistics
+    weights: Mapping[str, Tensor]
+    notes: Mapping[str, object] = field(default_factory=dict)
+
+    @staticmethod
+    def of(network: Network, statistics: FeatureStatistics, notes: Mapping[str, object] | None = None) -> Checkpoint:
+        """Return a network as it is now, copied."""
+        return Checkpoint(
+            network=network.config,
+            statistics=statistics,
+            weights={name: each.detach().cpu().clone() for name, each in network.state_dict().items()},
+            notes=dict(notes or {}),
+        )
+
+    def build(self, device: torch.device | None = None) -> Network:
+        """Return the network, ready to act.
+
+        Args:
+            device: Where it goes; the CPU where it is left out.
+
+        Raises:
+            UsageError: The weights are those of another network.
+        """
+        network = Network(self.network)
+        try:
+            network.load_state_dict(dict(self.weights))
+        except RuntimeError as error:
+            raise UsageError(f"the weights are not those of the network that is described: {error}") from error
+        network.normalise_by(self.statistics)
+        network.to(device or torch.device("cpu"))
+        return network.eval()
+
+
+def save(checkpoint: Checkpoint, folder: Path) -> None:
+    """Write a checkpoint into a folder, which is made where it is missing; a reader never sees half of a file."""
+    folder.mkdir(parents=True, exist_ok=True)
+    weights = folder / (WEIGHTS + ".part")
+    save_file({name: each.contiguous() for name, each in checkpoint.weights.items()}, weights)
+    weights.replace(folder / WEIGHTS)
+    described = {
+        "format": FORMAT,
+        "network": asdict(checkpoint.network),
+        "notes": dict(checkpoint.notes),
+        "statistics": json.loads(checkpoint.statistics.to_json()),
+    }
+    description = folder / (DESCRIPTION + ".part")
+    description.write_text(json.dumps(described, indent=1) + "\n", encoding="utf-8")
+    description.replace(folder / DESCRIPTION)
+
+
+def load(folder: Path) -> Checkpoint:
+    """Return the checkpoint that a folder holds.
+
+    Raises:
+        UsageError: There is none, or it is broken, or of another version.
+    """
+    try:
+        described = json.loads((folder / DESCRIPTION).read_text(encoding="utf-8"))
+        weights = load_file(folder / WEIGHTS)
+    except (OSError, ValueError, SafetensorError) as error:
+        raise UsageError(f"{folder} holds no policy that can be read: {error}") from error
+    if not isinstance(described, dict) or described.get("format") != FORMAT:
+        raise UsageError(f"the policy in {folder} was written by another version: train it again")
+    try:
+        return Checkpoint(
+            network=NetworkConfig(**described["network"]),
+            statistics=FeatureStatistics.from_json(json.dumps(described["statistics"])),
+            weights=weights,
+            notes=described["notes"],
+        )
+    except (KeyError, TypeError, ValueError) as error:
+        raise UsageError(f"the policy in {folder} is broken: {error!r}") from error
+
+
+def shipped() -> Checkpoint:
+    """Return the policy that comes with the package.
+
+    Raises:
+        UsageError: This installation has none.
+    """
+    return load(SHIPPED)

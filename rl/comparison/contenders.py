@@ -1,0 +1,223 @@
+"""Who takes part: a search of the product, or a policy in its environment."""
+
+from __future__ import annotations
+
+import random
+import time
+from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING, Final, final
+
+import numpy as np
+import torch
+from typing_extensions import override
+
+from eqsat.egraph.session import Session
+from eqsat.extraction.cpsat import solve
+from eqsat.extraction.problem import select
+from eqsat.search.interface import Arena, SearchBudget, StopReason, Surroundings
+from rl.comparison.attempts import Attempt, Contender, Limits
+from rl.comparison.ledger import Ledger, PriceBook, clock_without_measuring
+from rl.env import EGraphEnv, Settings, Truncation
+from rl.policy import Policy
+from rl.scene import priced_problem
+from rl.tracker import Tracker
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from eqsat.extraction.problem import ExtractionProblem, Selection
+    from eqsat.search.interface import Search
+    from rl.checkpoint import Checkpoint
+    from rl.comparison.ledger import Clock
+    from rl.prices import PriceSource
+    from rl.tasks import Task
+
+
+@final
+@dataclass(frozen=True, slots=True, kw_only=True)
+class SearchContender(Contender):
+    """A search of the product.
+
+    Attributes:
+        name: What it is called.
+        search: The search.
+        is_random: Whether it draws.
+        fallback: Prices where no more may be measured.
+        clock: Seconds on a clock that only goes forward.
+    """
+
+    name: str
+    search: Search
+    is_random: bool
+    fallback: PriceSource
+    clock: Clock = time.monotonic
+
+    @override
+    def attempt(self, task: Task, book: PriceBook, limits: Limits, seed: int) -> Attempt:
+        clock = clock_without_measuring(book, self.clock)
+        ledger = Ledger(book, allowance=limits.max_measurements, fallback=self.fallback)
+        counted, true = replace(task, prices=ledger), replace(task, prices=Ledger(book))
+        began = clock()
+        session = Session(task.graph, task.rules)
+        loaded = clock()
+        initial_us = _extracted(_problem(true, session), limits).cost_us
+        arena = Arena(
+            session=session,
+            build_problem=lambda: priced_problem(counted, session),
+            clock=clock,
+            rng=random.Random(seed),
+            surroundings=Surroundings(
+                rules=task.rules,
+                sizes=task.sizes,
+                provider=task.provider,
+                price=lambda clusters, maker: ledger.price(session, clusters, maker),
+            ),
+        )
+        started = clock()
+        budget = SearchBudget(
+            deadline=started + limits.max_seconds - (loaded - began),
+            max_enodes=limits.max_enodes,
+            max_steps=limits.max_steps,
+        )
+        outcome = self.search.run(arena, budget)
+        searched = clock()
+        selection = _extracted(_problem(counted, session), limits)
+        extracted = clock()
+        return Attempt(
+            contender=self.name,
+            task=task.name,
+            seed=seed,
+            initial_us=initial_us,
+            cost_us=select(_problem(true, session), selection.choice).cost_us,
+            search_s=loaded - began + searched - started,
+            extract_s=extracted - searched,
+            num_measurements=len(ledger.asked),
+            num_enodes=session.size().num_enodes,
+            num_steps=outcome.num_steps,
+            stop_reason=str(outcome.stop_reason),
+        )
+
+
+@final
+@dataclass(frozen=True, slots=True, kw_only=True)
+class PolicyContender(Contender):
+    """A policy in the environment it was trained in: it may stop, and start over from the current extraction.
+
+    The first episode takes the likeliest action each time; the others draw from the policy, and the best one counts.
+
+    Attributes:
+        name: What it is called.
+        checkpoint: The policy.
+        num_episodes: Episodes, as far as time allows.
+        fallback: Prices where no more may be measured.
+        clock: Seconds on a clock that only goes forward.
+
+    Raises:
+        ValueError: There is not even one episode.
+    """
+
+    name: str
+    checkpoint: Checkpoint
+    num_episodes: int = 1
+    fallback: PriceSource
+    clock: Clock = time.monotonic
+
+    def __post_init__(self) -> None:
+        """Refuse to do nothing."""
+        if self.num_episodes < 1:
+            raise ValueError(f"{self.num_episodes} episodes are too few")
+
+    @property
+    @override
+    def is_random(self) -> bool:
+        return self.num_episodes > 1
+
+    @override
+    def attempt(self, task: Task, book: PriceBook, limits: Limits, seed: int) -> Attempt:
+        clock = clock_without_measuring(book, self.clock)
+        ledger = Ledger(book, allowance=limits.max_measurements, fallback=self.fallback)
+        true = replace(task, prices=Ledger(book))
+        policy = Policy.of(self.checkpoint)
+        began = clock()
+        env = EGraphEnv([replace(task, prices=ledger)], self._settings(limits))
+        env.reset()
+        load_s = clock() - began
+        initial_us = _extracted(_problem(true, env.scene.session), limits).cost_us
+        deadline = clock() + limits.max_seconds - load_s
+        attempts: list[Attempt] = []
+        for episode in range(self.num_episodes):
+            started = clock()
+            if episode and started >= deadline:
+                break
+            if episode:
+                env.reset()
+            generator = torch.Generator().manual_seed(seed * self.num_episodes + episode) if episode else None
+            num_steps, reason = _play(env, policy, generator, lambda: clock() >= deadline)
+            searched = clock()
+            selection = _extracted(env.look.snapshot.problem, limits, env.look.selection)
+            extracted = clock()
+            session = env.scene.session
+            attempts.append(
+                Attempt(
+                    contender=self.name,
+                    task=task.name,
+                    seed=seed,
+                    initial_us=initial_us,
+                    cost_us=select(_problem(true, session), selection.choice).cost_us,
+                    search_s=searched - started,
+                    extract_s=extracted - searched,
+                    num_measurements=len(ledger.asked),
+                    num_enodes=session.size().num_enodes,
+                    num_steps=num_steps,
+                    stop_reason=reason,
+                )
+            )
+        return replace(
+            min(attempts, key=lambda attempt: attempt.cost_us),
+            search_s=load_s + sum(attempt.search_s for attempt in attempts),
+            extract_s=sum(attempt.extract_s for attempt in attempts),
+            num_measurements=attempts[-1].num_measurements,
+            num_steps=sum(attempt.num_steps for attempt in attempts),
+        )
+
+    def _settings(self, limits: Limits) -> Settings:
+        return Settings(
+            max_steps=limits.max_steps,
+            max_enodes=limits.max_enodes,
+            has_rebase=self.checkpoint.network.has_rebase,
+            max_kept_sessions=1 if self.num_episodes > 1 else 0,
+        )
+
+
+def _play(
+    env: EGraphEnv, policy: Policy, generator: torch.Generator | None, is_late: Callable[[], bool]
+) -> tuple[int, str]:
+    """Play an episode that has begun; return its steps and why it ended."""
+    num_steps = 0
+    while not is_late():
+        (decision,) = policy.act([env.look.observation], generator)
+        _, _, is_terminated, is_truncated, info = env.step(np.int64(decision.action))
+        num_steps += 1
+        if is_terminated:
+            return num_steps, STOPPED
+        if is_truncated:
+            return num_steps, str(_REASONS[Truncation(info["truncation"])])
+    return num_steps, str(StopReason.TIME_LIMIT)
+
+
+STOPPED: Final = "stop"
+"""Why an episode ended that the policy ended."""
+
+_REASONS: Final = {
+    Truncation.STEPS: StopReason.STEP_LIMIT,
+    Truncation.ENODES: StopReason.ENODE_LIMIT,
+    Truncation.TIME: StopReason.TIME_LIMIT,
+}
+
+
+def _problem(task: Task, session: Session) -> ExtractionProblem:
+    return Tracker(session, task.prices, task.sizes, task.provider).snapshot().problem
+
+
+def _extracted(problem: ExtractionProblem, limits: Limits, hint: Selection | None = None) -> Selection:
+    return solve(problem, time_limit_s=limits.max_solve_s, work_limit=limits.max_solve_work, hint=hint).selection

@@ -1,0 +1,115 @@
+"""Prices that are kept by what is measured, and counted: every search pays for what it asks."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import math
+import time
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, TypeAlias, final
+
+from typing_extensions import override
+
+from eqsat.cost.micro import Cluster, UnpriceableError
+from eqsat.cost.pricing import VIEW_US, VIEWS
+from eqsat.egraph.enode import OPAQUE, STRUCTURE
+from rl.prices import PriceSource
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+    from eqsat.cost.micro import MicroMaker
+    from eqsat.egraph.session import Session
+
+
+Clock: TypeAlias = "Callable[[], float]"
+"""Tells seconds."""
+
+
+@final
+@dataclass(slots=True, kw_only=True)
+class PriceBook:
+    """Prices by what is measured for them: its operators, attributes and types.
+
+    Attributes:
+        source: Gives what is not known yet.
+        known: Price in microseconds by digest.
+        measuring_s: Seconds that ``source`` took.
+        clock: Seconds on a clock that only goes forward.
+    """
+
+    source: PriceSource
+    known: dict[str, float] = field(default_factory=dict)
+    measuring_s: float = 0.0
+    clock: Clock = time.monotonic
+
+    def save(self, path: Path) -> None:
+        """Write what is known; infinite prices, of what cannot run, as null."""
+        rows = {name: us if math.isfinite(us) else None for name, us in sorted(self.known.items())}
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_text(json.dumps(rows, indent=0) + "\n", encoding="utf-8")
+
+    def load(self, path: Path) -> None:
+        """Add what a file knows; a file that is not there knows nothing."""
+        if path.exists():
+            rows = json.loads(path.read_text(encoding="utf-8"))
+            self.known |= {name: math.inf if us is None else us for name, us in rows.items()}
+
+    def price_us(self, session: Session, cluster: Cluster, maker: MicroMaker, digest: str) -> float:
+        """Return the price of a cluster, from the source where it is not known."""
+        if digest not in self.known:
+            began = self.clock()
+            self.known[digest] = self.source.price(session, [cluster], maker)[cluster]
+            self.measuring_s += self.clock() - began
+        return self.known[digest]
+
+
+@final
+class Ledger(PriceSource):
+    """The prices of one attempt, with a count of how many it asked for.
+
+    What is asked beyond the allowance has a price that needs no measurement.
+
+    Attributes:
+        asked: Digests of what was measured for this attempt; measured before for another one counts too.
+    """
+
+    def __init__(self, book: PriceBook, *, allowance: float = math.inf, fallback: PriceSource | None = None) -> None:
+        """Open an account.
+
+        Args:
+            book: The prices.
+            allowance: Prices that may be measured.
+            fallback: Prices beyond; needed where the allowance is finite.
+        """
+        self.asked: set[str] = set()
+        self._book = book
+        self._allowance = allowance
+        self._fallback = fallback
+
+    @override
+    def price(self, session: Session, clusters: Sequence[Cluster], maker: MicroMaker) -> Mapping[Cluster, float]:
+        return {cluster: self._price_us(session, cluster, maker) for cluster in clusters}
+
+    def _price_us(self, session: Session, cluster: Cluster, maker: MicroMaker) -> float:
+        operator = cluster.enodes[0].operator
+        if operator in STRUCTURE:
+            return 0.0
+        if operator == OPAQUE or operator in VIEWS:
+            return VIEW_US
+        try:
+            signature = maker.micro(cluster).signature
+        except UnpriceableError:
+            return VIEW_US
+        digest = hashlib.sha1(signature.encode(), usedforsecurity=False).hexdigest()[:16]
+        if digest not in self.asked and len(self.asked) >= self._allowance and self._fallback is not None:
+            return self._fallback.price(session, [cluster], maker)[cluster]
+        self.asked.add(digest)
+        return self._book.price_us(session, cluster, maker, digest)
+
+
+def clock_without_measuring(book: PriceBook, clock: Clock) -> Clock:
+    """Return a clock that stands still while prices are measured: that is done once, for all attempts."""
+    return lambda: clock() - book.measuring_s

@@ -1,0 +1,161 @@
+"""Settings of a training, read from TOML: one table for each part, one key for each field."""
+
+from __future__ import annotations
+
+import tomllib
+from collections.abc import Mapping
+from dataclasses import dataclass, field, fields, is_dataclass, replace
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Final, TypeVar
+
+from eqsat.errors import UsageError
+from rl.network import NetworkConfig
+from rl.ppo import PpoConfig
+
+if TYPE_CHECKING:
+    from _typeshed import DataclassInstance
+
+DEFAULT: Final = Path(__file__).parent / "default.toml"
+"""The settings that the shipped policy was trained with."""
+
+_Table = TypeVar("_Table", bound="DataclassInstance")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class EpisodeConfig:
+    """What the episodes of a training are like.
+
+    Attributes:
+        max_steps: Actions.
+        max_enodes: Size of the e-graph at which an episode ends.
+        min_growth: Least size at which one ends, as a multiple of the size at its beginning; drawn for each episode.
+        max_growth: Largest such size; 0 draws none.
+        gamma: Discount.
+        is_shaped: False pays nothing before STOP.
+        has_rebase: Whether REBASE is ever allowed.
+        is_exact: True pays the exact extraction's gain at STOP, False that of the greedy one.
+        max_kept_sessions: Models whose e-graphs each process keeps.
+    """
+
+    max_steps: int = 40
+    max_enodes: int = 2_000
+    min_growth: float = 1.2
+    max_growth: float = 0.0
+    gamma: float = 0.99
+    is_shaped: bool = True
+    has_rebase: bool = True
+    is_exact: bool = False
+    max_kept_sessions: int = 2
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class TaskConfig:
+    """What is trained on.
+
+    Attributes:
+        num_training: Tasks of the families of :mod:`rl.families`.
+        num_validation: Others, never trained on: half of the same kinds, half of kinds held out.
+        first_seed: Seed of the first task; the others count on.
+        models: Model files to train on instead; they are their own validation.
+    """
+
+    num_training: int = 400
+    num_validation: int = 24
+    first_seed: int = 0
+    models: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class TrainConfig:
+    """One training.
+
+    Attributes:
+        seed: Seed of every draw.
+        time_limit_s: Seconds after which no update begins; what was trained before a stop counts.
+        num_updates: Updates, at most.
+        num_workers: Processes that play; 0 plays in this one.
+        tasks_per_update: Tasks drawn for each update.
+        episodes_per_task: Episodes of each.
+        validate_every: Updates from one validation to the next.
+        device: ``cpu``, ``cuda``, or ``auto``: CUDA where there is a device. Episodes are played on the CPU.
+        network: Shape of the network.
+        ppo: How it learns.
+        episodes: What it plays.
+        tasks: What it plays on.
+    """
+
+    seed: int = 0
+    time_limit_s: float = 3_000.0
+    num_updates: int = 1_000
+    num_workers: int = 2
+    tasks_per_update: int = 10
+    episodes_per_task: int = 3
+    validate_every: int = 10
+    device: str = "auto"
+    network: NetworkConfig = field(default_factory=NetworkConfig)
+    ppo: PpoConfig = field(default_factory=PpoConfig)
+    episodes: EpisodeConfig = field(default_factory=EpisodeConfig)
+    tasks: TaskConfig = field(default_factory=TaskConfig)
+
+
+def read_config(path: Path) -> TrainConfig:
+    """Return the settings of a TOML file; what it leaves out keeps its default.
+
+    Raises:
+        UsageError: It cannot be read, or names a setting that there is not, or gives one a value of another kind.
+    """
+    try:
+        tables = tomllib.loads(path.read_text(encoding="utf-8"))
+    except (OSError, ValueError) as error:
+        raise UsageError(f"{path} cannot be read as TOML: {error}") from error
+    return config_of(tables, str(path))
+
+
+def config_of(tables: Mapping[str, Any], place: str) -> TrainConfig:
+    """Return the settings of nested tables.
+
+    Args:
+        tables: Value by name.
+        place: Where they come from, for messages.
+
+    Raises:
+        UsageError: See :func:`read_config`.
+    """
+    return _filled(TrainConfig(), tables, place)
+
+
+def _filled(defaults: _Table, table: Mapping[str, Any], place: str) -> _Table:
+    names = [each.name for each in fields(defaults)]
+    values: dict[str, Any] = {}
+    for name, value in table.items():
+        here = f"{place}: {name}"
+        if name not in names:
+            raise UsageError(f"{here}: there is no such setting (there are: {', '.join(names)})")
+        default = getattr(defaults, name)
+        if not is_dataclass(default) or isinstance(default, type):
+            values[name] = _value(default, value, here)
+        elif isinstance(value, Mapping):
+            values[name] = _filled(default, value, here)
+        else:
+            raise UsageError(f"{here}: {value!r} is no table")
+    return replace(defaults, **values)
+
+
+def _value(default: object, value: Any, place: str) -> object:
+    match default:
+        case bool():
+            is_right = isinstance(value, bool)
+        case int():
+            is_right = isinstance(value, int) and not isinstance(value, bool) and value >= 0
+        case float():
+            is_right = isinstance(value, (int, float)) and not isinstance(value, bool)
+            value = float(value) if is_right else value
+        case tuple():
+            is_right = isinstance(value, (list, tuple)) and all(isinstance(each, str) for each in value)
+            value = tuple(value) if is_right else value
+        case _:
+            is_right = isinstance(value, type(default))
+    if not is_right:
+        raise UsageError(f"{place}: {value!r} is no {type(default).__name__}")
+    checked: object = value
+    return checked

@@ -1,0 +1,113 @@
+"""The learned search: a policy chooses which candidates are applied."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Final, final
+
+import numpy as np
+from typing_extensions import override
+
+from eqsat.errors import UsageError
+from eqsat.search.interface import Arena, Outcome, Search, SearchBudget, StopReason
+from rl.finetune import FineTune
+from rl.observation import FIRST_CANDIDATE, STOP
+from rl.policy import Policy
+from rl.prices import PriceSource
+from rl.scene import Scene
+from rl.tasks import Task
+
+if TYPE_CHECKING:
+    from eqsat.cost.micro import Cluster, MicroMaker
+    from eqsat.egraph.session import Session
+    from eqsat.search.interface import Surroundings
+    from rl.checkpoint import Checkpoint
+
+DEFAULT_WIDTH: Final = 1
+
+
+@final
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Learned(Search):
+    """Applies what a policy chooses, until the policy stops.
+
+    Attributes:
+        checkpoint: The policy.
+        width: Groups of equal candidates applied at a step, at most; see :func:`chosen_places`.
+        fine_tune: Learns about the model first, where the budget allows it.
+    """
+
+    checkpoint: Checkpoint
+    width: int = DEFAULT_WIDTH
+    fine_tune: FineTune = field(default_factory=FineTune)
+
+    @override
+    def run(self, arena: Arena, budget: SearchBudget) -> Outcome:
+        if arena.surroundings is None:
+            raise UsageError("the learned search needs the surroundings of the model, and there are none")
+        task = task_of(arena.session, arena.surroundings)
+        checkpoint = self.checkpoint
+        if budget.training_s:
+            checkpoint = self.fine_tune(checkpoint, task, budget, arena.on_progress)
+        policy = Policy.of(checkpoint)
+        scene = Scene.around(task, arena.session, is_grouped=True)
+        look = scene.look(has_rebase=False)
+        num_steps = num_applied = 0
+        while True:
+            reason = arena.stop_reason(budget, num_steps)
+            if reason is None and not look.groups:
+                reason = StopReason.SATURATED
+            places = chosen_places(policy.probabilities(look.observation), self.width) if reason is None else []
+            if not places:
+                ended = reason or StopReason.NO_GAIN
+                return Outcome(stop_reason=ended, num_steps=num_steps, num_applied=num_applied)
+            chosen = [look.groups[place] for place in places]
+            num_applied += arena.apply([candidate for each in chosen for candidate in each.candidates])
+            num_steps += 1
+            look = scene.look(has_rebase=False, previous=look)
+            arena.on_progress(f"step {num_steps}: {chosen[0].rule}, {look.selection.cost_us:.0f} us")
+
+
+def chosen_places(probabilities: np.ndarray, width: int) -> list[int]:
+    """Return the places of the candidates to apply, the likeliest first; none where the policy would stop.
+
+    The first is the likeliest action. Each other is likelier than STOP, and at least half as likely as the first.
+
+    Args:
+        probabilities: Of all actions; float (num_actions,).
+        width: Candidates, at most.
+    """
+    order = np.argsort(-probabilities, kind="stable")
+    if order[0] == STOP:
+        return []
+    least = max(float(probabilities[STOP]), 0.5 * float(probabilities[order[0]]))
+    likely = [int(action) for action in order[:width] if probabilities[action] >= least and action >= FIRST_CANDIDATE]
+    return [action - FIRST_CANDIDATE for action in likely]
+
+
+def task_of(session: Session, surroundings: Surroundings) -> Task:
+    """Return the task that a session is about."""
+    return Task(
+        name=_NAME,
+        graph=session.graph,
+        rules=surroundings.rules,
+        prices=_Prices(surroundings),
+        sizes=surroundings.sizes,
+        provider=surroundings.provider,
+    )
+
+
+_NAME: Final = "model"
+
+
+@final
+class _Prices(PriceSource):
+    """The prices that a run measures."""
+
+    def __init__(self, surroundings: Surroundings) -> None:
+        self._surroundings = surroundings
+
+    @override
+    def price(self, session: Session, clusters: Sequence[Cluster], maker: MicroMaker) -> Mapping[Cluster, float]:
+        return self._surroundings.price(clusters, maker)

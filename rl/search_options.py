@@ -1,0 +1,51 @@
+"""The learned searches from their options, which are text."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from functools import partial
+from pathlib import Path
+from typing import TYPE_CHECKING, Final
+
+from eqsat.errors import UsageError
+from rl.automatic import Auto
+from rl.checkpoint import load, shipped
+from rl.search import DEFAULT_WIDTH, Learned
+
+if TYPE_CHECKING:
+    from eqsat.search.interface import Search
+
+_OPTIONS: Final = frozenset({"policy", "width"})
+
+
+def ppo(options: Mapping[str, str]) -> Search:
+    """Return the learned search.
+
+    Args:
+        options: ``policy``: the folder of a checkpoint, the one that ships where it is left out; ``width``: see
+            :class:`~rl.search.Learned`.
+
+    Raises:
+        UsageError: An option is wrong, or there is no policy.
+    """
+    _check("ppo", options)
+    folder, width = options.get("policy"), options.get("width", str(DEFAULT_WIDTH))
+    if not width.isdecimal() or not int(width):
+        raise UsageError(f"option 'width' must be a number above 0, not {width!r}")
+    return Learned(checkpoint=load(Path(folder)) if folder else shipped(), width=int(width))
+
+
+def auto(options: Mapping[str, str]) -> Search:
+    """Return the search that chooses; its options are those of :func:`ppo`.
+
+    Raises:
+        UsageError: There is no such option.
+    """
+    _check("auto", options)
+    return Auto(make_learned=partial(ppo, options))
+
+
+def _check(name: str, options: Mapping[str, str]) -> None:
+    for option in options:
+        if option not in _OPTIONS:
+            raise UsageError(f"search {name!r} has no option {option!r} (it has: {', '.join(sorted(_OPTIONS))})")

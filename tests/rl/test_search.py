@@ -1,0 +1,230 @@
+"""The learned search does what its policy says, within the budget; ``auto`` takes it where saturation has no end."""
+
+from __future__ import annotations
+
+import itertools
+import random
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+from typing_extensions import override
+
+from eqsat.cost.micro import Cluster, MicroMaker
+from eqsat.cost.problem import PricedProblem
+from eqsat.egraph.session import Session
+from eqsat.errors import UsageError
+from eqsat.learned import SEARCHES
+from eqsat.search.interface import Arena, Outcome, Search, SearchBudget, StopReason, Surroundings
+from eqsat.search.registry import make_search, search_names
+from rl.automatic import Auto
+from rl.checkpoint import Checkpoint, save
+from rl.finetune import FineTune
+from rl.network import Network, NetworkConfig
+from rl.observation import FIRST_CANDIDATE
+from rl.ppo import PpoConfig
+from rl.prices import PriceSource
+from rl.scene import priced_problem
+from rl.search import Learned, chosen_places
+from rl.statistics import FeatureStatistics
+from rl.tasks import Task
+from tests.finalists import models
+from tests.rl import worlds
+
+CONFIG = NetworkConfig(hidden=16, embedding=8, num_rounds=1)
+
+
+def checkpoint(stop: float = -10.0) -> Checkpoint:
+    """A policy that has learnt nothing but how much it likes to stop."""
+    torch.manual_seed(0)
+    network = Network(CONFIG)
+    with torch.no_grad():
+        network.stop[-1].get_parameter("bias").fill_(stop)
+    return Checkpoint.of(network, FeatureStatistics.nothing(), {"from": "a test"})
+
+
+def prices(clusters: Sequence[Cluster], _: MicroMaker) -> dict[Cluster, float]:
+    """Prices by operator, which need no session."""
+    return {
+        cluster: sum(100.0 if each.operator == "MatMul" else 10.0 for each in cluster.enodes) for cluster in clusters
+    }
+
+
+class ByOperator(PriceSource):
+    @override
+    def price(self, session: Session, clusters: Sequence[Cluster], maker: MicroMaker) -> Mapping[Cluster, float]:
+        return prices(clusters, maker)
+
+
+def arena_of(task: Task, times: Iterator[float] | None = None) -> tuple[Arena, list[str]]:
+    """An arena of a task's model with its prices, and what the search has told."""
+    session = Session(task.graph, task.rules)
+    told: list[str] = []
+
+    def build() -> PricedProblem:
+        return priced_problem(replace(task, prices=ByOperator()), session)
+
+    ticks = times or itertools.repeat(0.0)
+    arena = Arena(
+        session=session,
+        build_problem=build,
+        clock=lambda: next(ticks),
+        rng=random.Random(0),
+        on_progress=told.append,
+        surroundings=Surroundings(rules=task.rules, sizes=task.sizes, provider=task.provider, price=prices),
+    )
+    return arena, told
+
+
+def test_it_applies_until_nothing_is_left(tmp_path: Path) -> None:
+    arena, told = arena_of(worlds.branch_task(tmp_path))
+    before = arena.cost_us()
+    outcome = Learned(checkpoint=checkpoint()).run(arena, SearchBudget())
+    assert outcome.stop_reason is StopReason.SATURATED
+    assert outcome.num_steps == len(told) > 1
+    assert outcome.num_applied == sum(arena.session.applied.values())
+    assert arena.cost_us() < 0.9 * before
+    assert told[-1].endswith(f"{arena.cost_us():.0f} us")
+
+
+def test_it_stops_where_the_policy_stops(tmp_path: Path) -> None:
+    arena, _ = arena_of(worlds.branch_task(tmp_path))
+    outcome = Learned(checkpoint=checkpoint(stop=10.0)).run(arena, SearchBudget())
+    assert outcome == Outcome(stop_reason=StopReason.NO_GAIN, num_steps=0, num_applied=0)
+
+
+@pytest.mark.parametrize(
+    ("budget", "times", "reason"),
+    [
+        (SearchBudget(max_steps=2), None, StopReason.STEP_LIMIT),
+        (SearchBudget(max_enodes=12), None, StopReason.ENODE_LIMIT),
+        (SearchBudget(deadline=3.0), map(float, itertools.count()), StopReason.TIME_LIMIT),
+    ],
+)
+def test_it_keeps_to_the_budget(
+    tmp_path: Path, budget: SearchBudget, times: Iterator[float] | None, reason: StopReason
+) -> None:
+    task = worlds.task(tmp_path, models.chain(1, "Abs"), worlds.GROW)
+    arena, _ = arena_of(task, times)
+    outcome = Learned(checkpoint=checkpoint()).run(arena, budget)
+    assert outcome.stop_reason is reason
+    assert outcome.num_steps < 6
+
+
+def test_a_seed_is_not_needed(tmp_path: Path) -> None:
+    found = []
+    for _ in range(2):
+        arena, told = arena_of(worlds.branch_task(tmp_path))
+        found.append((Learned(checkpoint=checkpoint()).run(arena, SearchBudget()), told))
+    assert found[0] == found[1]
+
+
+def test_several_candidates_at_a_step(tmp_path: Path) -> None:
+    steps = []
+    for width in (1, 8):
+        arena, _ = arena_of(worlds.branch_task(tmp_path, 3))
+        steps.append(Learned(checkpoint=checkpoint(), width=width).run(arena, SearchBudget()).num_steps)
+    assert steps[1] < steps[0]
+
+
+@pytest.mark.parametrize(
+    ("probabilities", "width", "expected"),
+    [
+        ([0.6, 0.0, 0.4], 4, []),
+        ([0.1, 0.0, 0.3, 0.5, 0.1], 1, [1]),
+        ([0.1, 0.0, 0.3, 0.5, 0.1], 4, [1, 0]),
+        ([0.3, 0.0, 0.35, 0.2, 0.15], 4, [0]),
+        ([0.0, 0.0, 0.25, 0.25, 0.25, 0.25], 3, [0, 1, 2]),
+    ],
+)
+def test_which_candidates_are_applied_together(probabilities: list[float], width: int, expected: list[int]) -> None:
+    assert chosen_places(np.array(probabilities), width) == expected
+
+
+def test_it_needs_the_surroundings(tmp_path: Path) -> None:
+    arena, _ = arena_of(worlds.chain_task(tmp_path))
+    bare = Arena(session=arena.session, build_problem=arena.build_problem, clock=arena.clock, rng=arena.rng)
+    with pytest.raises(UsageError, match="surroundings"):
+        Learned(checkpoint=checkpoint()).run(bare, SearchBudget())
+
+
+def test_it_can_learn_about_the_model_first(tmp_path: Path) -> None:
+    """A policy that would rather stop learns that it should not."""
+    fine_tune = FineTune(ppo=PpoConfig(learning_rate=1e-2, target_kl=0.1), max_updates=8, max_steps=3)
+    search = Learned(checkpoint=checkpoint(stop=1.5), fine_tune=fine_tune)
+    arena, told = arena_of(worlds.branch_task(tmp_path))
+    plain = search.run(arena, SearchBudget())
+    tuned = search.run(arena, SearchBudget(training_s=1e6))
+    assert plain.num_applied == 0
+    assert tuned.num_applied > 0
+    assert any(message.startswith("update 1") for message in told)
+
+
+class Never(Search):
+    """Is not to be asked for."""
+
+    @override
+    def run(self, arena: Arena, budget: SearchBudget) -> Outcome:
+        raise AssertionError
+
+
+def test_auto_saturates_what_has_an_end(tmp_path: Path) -> None:
+    arena, _ = arena_of(worlds.branch_task(tmp_path))
+    outcome = Auto(make_learned=Never).run(arena, SearchBudget())
+    size = arena.size().num_enodes
+    assert outcome.stop_reason is StopReason.SATURATED
+    assert outcome.plan == f"saturation: the e-graph is complete with {size} e-nodes"
+
+
+def test_auto_takes_the_agent_where_there_is_no_end(tmp_path: Path) -> None:
+    arena, told = arena_of(worlds.task(tmp_path, models.chain(1, "Abs"), worlds.GROW))
+    before = arena.size().num_enodes
+    sizes = []
+
+    class Looks(Search):
+        @override
+        def run(self, arena: Arena, budget: SearchBudget) -> Outcome:
+            sizes.append((arena.size().num_enodes, budget.max_enodes))
+            return Outcome(stop_reason=StopReason.NO_GAIN, num_steps=3, num_applied=2)
+
+    outcome = Auto(make_learned=Looks).run(arena, SearchBudget(max_enodes=40))
+    assert sizes == [(before, 40)]
+    assert (outcome.num_steps, outcome.num_applied) == (3, 2)
+    assert outcome.plan == told[-1]
+    assert outcome.plan.startswith(f"the agent: saturation went from {before} to ")
+    assert outcome.plan.endswith("(enode_limit)")
+
+
+def test_they_are_found_by_name(tmp_path: Path) -> None:
+    save(checkpoint(), tmp_path)
+    learned = make_search("ppo", {"policy": str(tmp_path), "width": "3"}, SEARCHES)
+    assert isinstance(learned, Learned)
+    assert (learned.width, learned.checkpoint.notes) == (3, {"from": "a test"})
+    automatic = make_search("auto", {"policy": str(tmp_path)}, SEARCHES)
+    assert isinstance(automatic, Auto)
+    assert isinstance(automatic.make_learned(), Learned)
+    assert {"ppo", "auto"} <= set(search_names(SEARCHES))
+    assert "ppo" not in search_names()
+
+
+@pytest.mark.parametrize(
+    ("name", "options", "message"),
+    [
+        ("ppo", {"widht": "1"}, "search 'ppo' has no option 'widht'"),
+        ("auto", {"alpha": "1"}, "search 'auto' has no option 'alpha'"),
+        ("ppo", {"width": "0"}, "option 'width' must be a number above 0"),
+        ("ppo", {"policy": "nowhere"}, "nowhere holds no policy"),
+    ],
+)
+def test_wrong_options(name: str, options: dict[str, str], message: str) -> None:
+    with pytest.raises(UsageError, match=message):
+        make_search(name, options, SEARCHES)
+
+
+def test_the_likeliest_candidate_comes_first() -> None:
+    probabilities = np.zeros(FIRST_CANDIDATE + 3)
+    probabilities[FIRST_CANDIDATE:] = [0.3, 0.4, 0.3]
+    assert chosen_places(probabilities, 3) == [1, 0, 2]

@@ -1,0 +1,60 @@
+"""The command lines of a training: the same settings, the same results."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+from typer.testing import CliRunner
+
+from eqsat.console import app
+from eqsat.errors import UsageError
+from rl.checkpoint import load
+from rl.curves import read_curves
+from rl.training_command import main
+from tests.finalists import models
+
+SETTINGS = """
+num_updates = 1
+num_workers = 0
+episodes_per_task = 2
+device = "cpu"
+[network]
+hidden = 16
+embedding = 8
+num_rounds = 1
+[episodes]
+max_steps = 2
+"""
+
+
+@pytest.fixture
+def given(tmp_path: Path) -> list[str]:
+    (tmp_path / "config.toml").write_text(SETTINGS)
+    model = models.save(tmp_path / "chain.onnx", models.chain(3))
+    return ["--config", str(tmp_path / "config.toml"), "--model", str(model)]
+
+
+def test_both_train_the_same(tmp_path: Path, given: list[str], capsys: pytest.CaptureFixture[str]) -> None:
+    assert main([*given, "--output", str(tmp_path / "one")]) == 0
+    assert "chain" in capsys.readouterr().out.splitlines()[-2]
+    result = CliRunner().invoke(app, ["train", *given, "--output", str(tmp_path / "two")])
+    assert result.exit_code == 0
+    assert "chain" in result.output.splitlines()[-2]
+    one, two = (load(tmp_path / name / "best") for name in ("one", "two"))
+    assert all(each.equal(two.weights[name]) for name, each in one.weights.items())
+
+
+def test_it_goes_on(tmp_path: Path, given: list[str]) -> None:
+    assert main([*given, "--output", str(tmp_path / "out"), "--time-limit", "0"]) == 0
+    assert read_curves(tmp_path / "out") == []
+    assert main([*given, "--output", str(tmp_path / "out"), "--resume"]) == 0
+    assert len(read_curves(tmp_path / "out")) == 1
+    start = ["--start", str(tmp_path / "out" / "best")]
+    assert main([*given, *start, "--output", str(tmp_path / "more"), "--time-limit", "0"]) == 0
+    assert load(tmp_path / "more" / "best").statistics == load(tmp_path / "out" / "best").statistics
+
+
+def test_a_mistake_is_one_line(tmp_path: Path, given: list[str], capsys: pytest.CaptureFixture[str]) -> None:
+    assert main([*given, "--output", str(tmp_path / "out"), "--resume"]) == UsageError.exit_code
+    assert capsys.readouterr().err.count("\n") == 1
