@@ -22,5 +22,11 @@ def _auto(options: Mapping[str, str]) -> Search:
     return auto(options)
 
 
-SEARCHES: Final[Mapping[str, SearchFactory]] = {"ppo": _ppo, "auto": _auto}
+def _world_model(options: Mapping[str, str]) -> Search:
+    from rl.world.planning import world_model
+
+    return world_model(options)
+
+
+SEARCHES: Final[Mapping[str, SearchFactory]] = {"ppo": _ppo, "auto": _auto, "world-model": _world_model}
 """Makes each of them; torch is imported only then."""

@@ -55,7 +55,7 @@ def run(
     search: Annotated[
         str,
         typer.Option(
-            metavar="NAME", help="saturate, greedy, beam, mcts, random, ppo (learned), auto, or one that was added."
+            metavar="NAME", help="saturate, greedy, beam, mcts, random, ppo, auto, world-model, or one that was added."
         ),
     ] = "saturate",
     search_option: Annotated[

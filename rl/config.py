@@ -121,10 +121,20 @@ def config_of(tables: Mapping[str, Any], place: str) -> TrainConfig:
     Raises:
         UsageError: See :func:`read_config`.
     """
-    return _filled(TrainConfig(), tables, place)
+    return filled(TrainConfig(), tables, place)
 
 
-def _filled(defaults: _Table, table: Mapping[str, Any], place: str) -> _Table:
+def filled(defaults: _Table, table: Mapping[str, Any], place: str) -> _Table:
+    """Return settings with the values of a table in place of their defaults.
+
+    Args:
+        defaults: A dataclass; its fields may be such.
+        table: Value by name.
+        place: Where the table comes from, for messages.
+
+    Raises:
+        UsageError: See :func:`read_config`.
+    """
     names = [each.name for each in fields(defaults)]
     values: dict[str, Any] = {}
     for name, value in table.items():
@@ -135,7 +145,7 @@ def _filled(defaults: _Table, table: Mapping[str, Any], place: str) -> _Table:
         if not is_dataclass(default) or isinstance(default, type):
             values[name] = _value(default, value, here)
         elif isinstance(value, Mapping):
-            values[name] = _filled(default, value, here)
+            values[name] = filled(default, value, here)
         else:
             raise UsageError(f"{here}: {value!r} is no table")
     return replace(defaults, **values)

@@ -65,6 +65,20 @@ class NetworkConfig:
     has_rebase: bool = True
 
 
+@final
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Encoding:
+    """What a batch is like, before anything is judged.
+
+    Attributes:
+        candidates: State of each candidate; float (num_candidates, hidden).
+        summary: State of each observation; float (num_observations, hidden).
+    """
+
+    candidates: Tensor
+    summary: Tensor
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Assessment:
     """What a network says about a batch.
@@ -119,9 +133,8 @@ class Network(nn.Module):
             mean.copy_(torch.tensor(moments.mean))
             self.get_buffer(f"{name}_scale").copy_(torch.from_numpy(moments.deviation()))
 
-    @override
-    def forward(self, batch: Batch) -> Assessment:
-        """Return the policy and the values of a batch."""
+    def encode(self, batch: Batch) -> Encoding:
+        """Return what all heads judge by."""
         named = self.operator(batch.enode_operator)
         features = self._normalised("enode_features", batch.enode_features)
         enodes = self.encode_enode(torch.cat([features, named], dim=1))
@@ -129,7 +142,13 @@ class Network(nn.Module):
         for each in self.rounds:
             enodes, eclasses = each(enodes, eclasses, batch)
         candidates = self._candidates(eclasses, batch)
-        summary = self._summary(enodes, eclasses, candidates, batch)
+        return Encoding(candidates=candidates, summary=self._summary(enodes, eclasses, candidates, batch))
+
+    @override
+    def forward(self, batch: Batch) -> Assessment:
+        """Return the policy and the values of a batch."""
+        encoding = self.encode(batch)
+        candidates, summary = encoding.candidates, encoding.summary
         logits = torch.empty(len(batch.action_mask), device=summary.device, dtype=summary.dtype)
         logits = logits.index_copy(0, batch.first_action + STOP, self.stop(summary).squeeze(1))
         logits = logits.index_copy(0, batch.first_action + REBASE, self.rebase(summary).squeeze(1))
