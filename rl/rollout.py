@@ -1,17 +1,13 @@
-"""Whole episodes, played by a policy: here, or in processes of their own.
+"""Whole episodes, played by a policy.
 
 Every episode has an order that names its task and its seed, and comes out the same wherever and after whatever it is
-played. No message passes between processes during an episode.
+played.
 """
 
 from __future__ import annotations
 
 import math
-import multiprocessing
-import os
-import threading
 from collections.abc import Callable, Sequence
-from concurrent.futures import ProcessPoolExecutor
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Protocol, final
 
@@ -23,11 +19,8 @@ from rl.env import Truncation
 from rl.observation import REBASE
 from rl.packing import PackedObservation, pack
 from rl.policy import Policy
-from rl.vector import MakeEnv
 
 if TYPE_CHECKING:
-    from types import TracebackType
-
     from rl.checkpoint import Checkpoint
     from rl.env import EGraphEnv
 
@@ -148,7 +141,7 @@ class Players(Protocol):
 
 @final
 class PlayersHere(Players):
-    """Plays in this process, one episode after the other."""
+    """Plays in this process, one episode after the other; :class:`rl.apart.Apart` has one in each of its processes."""
 
     def __init__(self, env: EGraphEnv, is_over: Callable[[], bool] = lambda: False) -> None:
         """Play in an environment.
@@ -169,69 +162,3 @@ class PlayersHere(Players):
             if self._is_over():
                 break
         return episodes
-
-
-@final
-class PlayersApart(Players):
-    """Plays in processes, each with an environment of its own. A context manager: its end ends the processes."""
-
-    def __init__(self, make_env: MakeEnv, num_workers: int) -> None:
-        """Start the processes when they are first needed.
-
-        Args:
-            make_env: Makes the environment of each process.
-            num_workers: Number of processes.
-        """
-        self._pool = ProcessPoolExecutor(
-            num_workers,
-            mp_context=multiprocessing.get_context("spawn"),  # the e-graph library keeps threads: no fork
-            initializer=_start_worker,
-            initargs=(make_env,),
-        )
-
-    def __enter__(self) -> PlayersApart:
-        """Return itself."""
-        return self
-
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
-    ) -> None:
-        """End the processes."""
-        self._pool.shutdown(cancel_futures=True)
-
-    @override
-    def play(self, checkpoint: Checkpoint, orders: Sequence[Order]) -> list[Episode]:
-        by_task: dict[str, list[int]] = {}
-        for place, order in enumerate(orders):
-            by_task.setdefault(order.task, []).append(place)
-        futures = {
-            self._pool.submit(_play_in_worker, checkpoint, [orders[place] for place in places]): places
-            for places in by_task.values()
-        }
-        found: dict[int, Episode] = {}
-        for future, places in futures.items():
-            found.update(zip(places, future.result(), strict=True))
-        return [found[place] for place in range(len(orders))]
-
-
-_worker_env: list[EGraphEnv] = []
-"""The environment of this process, where this process is a worker."""
-
-
-def _start_worker(make_env: MakeEnv) -> None:
-    threading.Thread(target=_end_with_parent, daemon=True).start()
-    torch.set_num_threads(1)
-    _worker_env.append(make_env())
-
-
-def _end_with_parent() -> None:
-    """End this process as soon as the one that started it is gone, however that ended."""
-    parent = multiprocessing.parent_process()
-    if parent is not None:
-        parent.join()
-        os._exit(1)
-
-
-def _play_in_worker(checkpoint: Checkpoint, orders: Sequence[Order]) -> list[Episode]:
-    policy = Policy.of(checkpoint)
-    return [play(_worker_env[0], policy, order) for order in orders]

@@ -18,12 +18,13 @@ from typing import TYPE_CHECKING, Final, final
 import numpy as np
 import torch
 
+from rl.apart import Apart
 from rl.checkpoint import Checkpoint, load, save
 from rl.curves import Curve, CurveLog
 from rl.network import Network
 from rl.packing import unpack
 from rl.ppo import Learner, Progress, steps_of
-from rl.rollout import Episode, Order, Players, PlayersApart, PlayersHere
+from rl.rollout import Episode, Order, Players, PlayersHere
 from rl.statistics import FeatureStatistics
 from rl.training_env import TaskSource, make_env
 from rl.training_state import TrainingState, load_state, save_state
@@ -32,6 +33,7 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from rl.config import TrainConfig
+    from rl.vector import MakeEnv
 
 POLICY: Final = "policy"
 BEST: Final = "best"
@@ -240,7 +242,11 @@ def _players(config: TrainConfig, source: TaskSource, stack: ExitStack, is_over:
     make = partial(make_env, config.episodes, source)
     if not config.num_workers:
         return PlayersHere(make(), is_over)
-    return stack.enter_context(PlayersApart(make, config.num_workers))
+    return stack.enter_context(Apart(partial(_player, make), config.num_workers))
+
+
+def _player(make: MakeEnv) -> PlayersHere:
+    return PlayersHere(make())
 
 
 def _curves(episodes: Sequence[Episode], learnt: Progress) -> dict[Curve, float]:

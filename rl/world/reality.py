@@ -1,17 +1,14 @@
-"""Real episodes on order, here or in processes of their own, with an exact account of what they took."""
+"""Real episodes on order, with an exact account of what they took."""
 
 from __future__ import annotations
 
-import multiprocessing
 import time
 from collections.abc import Callable, Sequence
-from concurrent.futures import ProcessPoolExecutor
 from dataclasses import dataclass
 from enum import StrEnum
 from typing import TYPE_CHECKING, Protocol, assert_never, final
 
 import numpy as np
-import torch
 from typing_extensions import override
 
 from rl.observation import REBASE, STOP, Observation
@@ -22,8 +19,6 @@ from rl.world.collect import explorer
 from rl.world.replay import Choose, Trajectory, play
 
 if TYPE_CHECKING:
-    from types import TracebackType
-
     from rl.checkpoint import Checkpoint
     from rl.config import EpisodeConfig
     from rl.env import EGraphEnv
@@ -120,50 +115,6 @@ class RealityHere(Reality):
         return sum(each.num_prices for each in self._prices)
 
 
-@final
-class RealityApart(Reality):
-    """Plays in processes, each with an environment of its own. A context manager: its end ends the processes."""
-
-    def __init__(self, config: EpisodeConfig, source: TaskSource, num_workers: int) -> None:
-        """Start the processes when they are first needed.
-
-        Args:
-            config: What the episodes are like.
-            source: Makes the tasks, the same ones in every process.
-            num_workers: Number of processes.
-        """
-        self._pool = ProcessPoolExecutor(
-            num_workers,
-            mp_context=multiprocessing.get_context("spawn"),  # the e-graph library keeps threads: no fork
-            initializer=_start_worker,
-            initargs=(config, source),
-        )
-
-    def __enter__(self) -> RealityApart:
-        """Return itself."""
-        return self
-
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
-    ) -> None:
-        """End the processes."""
-        self._pool.shutdown(cancel_futures=True)
-
-    @override
-    def play(self, checkpoint: Checkpoint, orders: Sequence[Order]) -> list[Played]:
-        by_task: dict[str, list[int]] = {}
-        for place, order in enumerate(orders):
-            by_task.setdefault(order.task, []).append(place)
-        futures = {
-            self._pool.submit(_play_in_worker, checkpoint, [orders[place] for place in places]): places
-            for places in by_task.values()
-        }
-        found: dict[int, Played] = {}
-        for future, places in futures.items():
-            found.update(zip(places, future.result(), strict=True))
-        return [found[place] for place in range(len(orders))]
-
-
 def chooser(policy: Policy, order: Order) -> Choose:
     """Return what decides in an episode."""
     match order.manner:
@@ -194,16 +145,3 @@ def _counting(config: EpisodeConfig, source: TaskSource) -> tuple[EGraphEnv, lis
     pairs = [counted(task) for task in tasks.values()]
     env = make_env(config, lambda: TaskSplit(training=[task for task, _ in pairs], validation=[]))
     return env, [prices for _, prices in pairs]
-
-
-_worker: list[RealityHere] = []
-"""What plays in this process, where this process is a worker."""
-
-
-def _start_worker(config: EpisodeConfig, source: TaskSource) -> None:
-    torch.set_num_threads(1)
-    _worker.append(RealityHere(config, source))
-
-
-def _play_in_worker(checkpoint: Checkpoint, orders: Sequence[Order]) -> list[Played]:
-    return _worker[0].play(checkpoint, orders)

@@ -14,6 +14,7 @@ from collections.abc import Callable, Sequence
 from contextlib import ExitStack
 from dataclasses import asdict, dataclass
 from enum import StrEnum
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Final, final
 
@@ -22,6 +23,7 @@ import torch
 
 from eqsat.errors import UsageError
 from rl import checkpoint as policies
+from rl.apart import Apart
 from rl.checkpoint import Checkpoint
 from rl.network import Network
 from rl.packing import unpack
@@ -35,7 +37,7 @@ from rl.world.fit import Encoded, Fitter
 from rl.world.improve import Improvement, Improver
 from rl.world.latent import joined
 from rl.world.model import WorldModel
-from rl.world.reality import Manner, Order, Reality, RealityApart, RealityHere
+from rl.world.reality import Manner, Order, Reality, RealityHere
 from rl.world.replay import Replay, Trajectory
 
 if TYPE_CHECKING:
@@ -116,7 +118,7 @@ def train(
 def _reality(config: WorldConfig, source: TaskSource, clock: Callable[[], float], stack: ExitStack) -> Reality:
     if not config.num_workers:
         return RealityHere(config.episodes, source, clock)
-    return stack.enter_context(RealityApart(config.episodes, source, config.num_workers))
+    return stack.enter_context(Apart(partial(RealityHere, config.episodes, source), config.num_workers))
 
 
 @final

@@ -13,13 +13,14 @@ import numpy as np
 import pytest
 import torch
 
+from rl.apart import Apart
 from rl.checkpoint import Checkpoint
 from rl.env import EGraphEnv, Settings
 from rl.network import Network, NetworkConfig
 from rl.observation import FIRST_CANDIDATE, REBASE
 from rl.packing import unpack
 from rl.policy import Policy
-from rl.rollout import Episode, Order, PlayersApart, PlayersHere, play
+from rl.rollout import Episode, Order, PlayersHere, play
 from rl.statistics import FeatureStatistics
 from tests.rl import worlds
 
@@ -32,15 +33,18 @@ def checkpoint() -> Checkpoint:
     return Checkpoint.of(Network(config), FeatureStatistics.nothing())
 
 
+def player_of(folder: Path) -> PlayersHere:
+    return PlayersHere(worlds.env_of(folder))
+
+
 def told(episode: Episode) -> tuple[object, ...]:
     observations = tuple(unpack(each) for each in episode.observations)
     return (episode.order, observations, episode.actions.tolist(), episode.rewards.tolist(), episode.cost_us)
 
 
 def test_episodes_are_the_same_here_and_apart(tmp_path: Path) -> None:
-    make = partial(worlds.env_of, tmp_path)
-    here = PlayersHere(make()).play(checkpoint(), ORDERS)
-    with PlayersApart(make, 1) as apart:
+    here = player_of(tmp_path).play(checkpoint(), ORDERS)
+    with Apart[Order, Episode](partial(player_of, tmp_path), 1) as apart:
         there = apart.play(checkpoint(), ORDERS[::-1])[::-1]
     assert [told(each) for each in here] == [told(each) for each in there]
     assert [each.order for each in here] == ORDERS
@@ -79,17 +83,13 @@ def test_a_greedy_episode_takes_the_likeliest_actions_and_keeps_nothing(tmp_path
 def test_players_end_with_the_process_that_started_them(tmp_path: Path) -> None:
     script = f"""
 import os
-import os
-import subprocess
-import sys
-import time
 from functools import partial
 from pathlib import Path
-from rl.rollout import PlayersApart
-from tests.rl import test_rollout, worlds
+from rl.apart import Apart
+from tests.rl import test_rollout
 
 if __name__ == "__main__":
-    players = PlayersApart(partial(worlds.env_of, Path({str(tmp_path)!r})), 1)
+    players = Apart(partial(test_rollout.player_of, Path({str(tmp_path)!r})), 1)
     players.play(test_rollout.checkpoint(), test_rollout.ORDERS[:1])
     print(*players._pool._processes, flush=True)
     os._exit(0)

@@ -8,12 +8,13 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from rl.apart import Apart
 from rl.checkpoint import Checkpoint
 from rl.config import EpisodeConfig
 from rl.observation import STOP
 from rl.statistics import FeatureStatistics
 from rl.training_env import TaskSplit
-from rl.world.reality import Manner, Order, RealityApart, RealityHere
+from rl.world.reality import Manner, Order, Played, RealityHere
 from tests.rl import worlds
 from tests.rl.world import trajectories
 
@@ -54,7 +55,7 @@ def test_episodes_come_out_as_ordered(tmp_path: Path) -> None:
 @pytest.mark.slow
 def test_processes_play_the_same(tmp_path: Path) -> None:
     here = RealityHere(CONFIG, partial(tasks, tmp_path)).play(policy(), orders())
-    with RealityApart(CONFIG, partial(tasks, tmp_path), 2) as apart:
+    with Apart[Order, Played](partial(RealityHere, CONFIG, partial(tasks, tmp_path)), 2) as apart:
         there = apart.play(policy(), orders())
     for one, two in zip(here, there, strict=True):
         assert np.array_equal(one.trajectory.actions, two.trajectory.actions)
