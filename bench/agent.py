@@ -11,6 +11,7 @@ not end by themselves. The best known graph of a model is the cheapest that any 
 from __future__ import annotations
 
 import argparse
+import math
 import sys
 from collections.abc import Sequence
 from dataclasses import replace
@@ -74,6 +75,7 @@ def best_known(tasks: Sequence[tuple[Task, PriceBook]], given: argparse.Namespac
     larger = replace(
         limits,
         max_enodes=given.best_factor * limits.max_enodes,
+        growth=math.inf,
         max_seconds=given.best_factor * limits.max_seconds,
         max_steps=given.best_factor * limits.max_steps,
         max_solve_s=given.best_factor * limits.max_solve_s,

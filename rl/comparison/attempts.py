@@ -17,6 +17,7 @@ class Limits:
 
     Attributes:
         max_enodes: Size of the e-graph from which on nothing more is applied.
+        growth: The same as a multiple of its size at the beginning; the smaller of the two counts.
         max_steps: Choices.
         max_seconds: Seconds of search, without those in which prices are measured.
         max_measurements: Distinct prices that may be measured; the others are estimated from sizes.
@@ -25,11 +26,16 @@ class Limits:
     """
 
     max_enodes: int = 2_000
+    growth: float = math.inf
     max_steps: int = 1_000
     max_seconds: float = math.inf
     max_measurements: float = math.inf
     max_solve_s: float = 30.0
     max_solve_work: float = 8.0
+
+    def enodes_from(self, num_enodes: int) -> int:
+        """Return the size from which on nothing more is applied to an e-graph that had ``num_enodes``."""
+        return int(min(self.max_enodes, self.growth * num_enodes))
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

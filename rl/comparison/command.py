@@ -50,6 +50,12 @@ def add_arguments(parser: argparse.ArgumentParser, *, max_enodes: int) -> None:
     parser.add_argument("--searches", default=",".join(BASELINES), metavar="NAMES", help="searches that take part")
     parser.add_argument("--seeds", type=int, default=5, help="seeds of what draws; the rest runs once")
     parser.add_argument("--max-enodes", type=int, default=max_enodes, help="size at which nothing more is applied")
+    parser.add_argument(
+        "--growth",
+        type=float,
+        default=math.inf,
+        help="the same as a multiple of the model's own size; the smaller one counts",
+    )
     parser.add_argument("--max-steps", type=int, default=1_000, help="choices")
     parser.add_argument(
         "--seconds", type=float, nargs="*", default=[10.0], help="comparisons at equal wall time, one for each number"
@@ -111,7 +117,7 @@ def policies(text: str) -> dict[str, Checkpoint]:
 
 def budgets(given: argparse.Namespace) -> list[Limits]:
     """Return the budgets that flags ask for."""
-    common = {"max_enodes": given.max_enodes, "max_steps": given.max_steps}
+    common = {"max_enodes": given.max_enodes, "growth": given.growth, "max_steps": given.max_steps}
     by_time = [Limits(max_seconds=seconds, **common) for seconds in given.seconds]
     by_count = [Limits(max_measurements=count, max_seconds=given.cap, **common) for count in given.measurements]
     return by_time + by_count or [Limits(max_seconds=math.inf, **common)]

@@ -76,7 +76,7 @@ class SearchContender(Contender):
         started = clock()
         budget = SearchBudget(
             deadline=started + limits.max_seconds - (loaded - began),
-            max_enodes=limits.max_enodes,
+            max_enodes=limits.enodes_from(session.size().num_enodes),
             max_steps=limits.max_steps,
         )
         outcome = self.search.run(arena, budget)
@@ -184,6 +184,7 @@ class PolicyContender(Contender):
         return Settings(
             max_steps=limits.max_steps,
             max_enodes=limits.max_enodes,
+            growth=(limits.growth, limits.growth),
             has_rebase=self.checkpoint.network.has_rebase,
             max_kept_sessions=1 if self.num_episodes > 1 else 0,
         )

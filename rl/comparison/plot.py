@@ -75,6 +75,8 @@ def budget(comparison: Comparison) -> str:
     """Return the budget of a comparison in words."""
     limits = comparison.limits
     words = [f"{limits.max_enodes} e-nodes"]
+    if limits.growth < float("inf"):
+        words.append(f"{limits.growth:g} times the model's")
     if limits.max_seconds < float("inf"):
         words.append(f"{limits.max_seconds:g} s")
     if limits.max_measurements < float("inf"):

@@ -192,6 +192,16 @@ def test_a_policy_plays_the_same_again_and_within_its_limits(task: Task) -> None
     assert one.cost_us <= one.initial_us
 
 
+def test_room_is_a_multiple_of_the_models_own_size_for_searches_and_policies(task: Task) -> None:
+    saturate = baselines(TablePrices(), ["saturate"])[0]
+    policy = PolicyContender(name="agent", checkpoint=checkpoint(), fallback=TablePrices())
+    scarce, ample = Limits(max_steps=20, growth=1.0), Limits(max_steps=20, growth=100.0)
+    for contender in (saturate, policy):
+        tight, wide = (contender.attempt(task, PriceBook(source=TablePrices()), each, 0) for each in (scarce, ample))
+        assert tight.num_enodes < wide.num_enodes
+        assert tight.stop_reason == "enode_limit"
+
+
 def test_of_several_episodes_the_best_one_counts(task: Task) -> None:
     book = PriceBook(source=TablePrices())
     single, many = (
