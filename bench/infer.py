@@ -15,6 +15,7 @@ from __future__ import annotations
 
 import argparse
 import json
+import math
 import resource
 import sys
 import tempfile
@@ -157,6 +158,8 @@ class _Terms:
     def __init__(self, session: Session) -> None:
         self._session = session
         self._loaded = session.model_nodes().keys()
+        self._heights: dict[ENode, float] = {}
+        self._measure()
 
     def forms(self) -> Iterator[list[Term]]:
         """Yield for each e-class with several e-nodes all of them, what was loaded first."""
@@ -173,8 +176,27 @@ class _Terms:
                 return Name(name.partition("/")[2])
             case "Const", (int(number),):
                 return Name(self._session.encoding.constants[number].name.partition("/")[2])
-        children = [self._term(min(self._session.members(child), key=self._is_made)) for child in enode.children]
+        children = [self._term(min(self._session.members(child), key=self._rank)) for child in enode.children]
         return Apply(enode.operator, (*children, *_attributes(enode)))
+
+    def _rank(self, enode: ENode) -> tuple[bool, float]:
+        """Loaded ones first, and the lowest of those: an e-node may stand above its own e-class."""
+        return (self._is_made(enode), self._height(enode))
+
+    def _height(self, enode: ENode) -> float:
+        below = [self._heights.get(self._session.members(child)[0], math.inf) for child in enode.children]
+        return 1.0 + max(below, default=0.0)
+
+    def _measure(self) -> None:
+        """Find the height of the lowest term of each e-class, which is kept by its first e-node."""
+        is_changed = True
+        while is_changed:
+            is_changed = False
+            for _, members in self._session.eclasses():
+                height = min(self._height(enode) for enode in members)
+                if height < self._heights.get(members[0], math.inf):
+                    self._heights[members[0]] = height
+                    is_changed = True
 
 
 def _attributes(enode: ENode) -> Sequence[Term]:

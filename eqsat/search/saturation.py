@@ -15,8 +15,8 @@ if TYPE_CHECKING:
 
     from eqsat.egraph.view import Candidate
 
-ENODES_PER_REWRITE: Final = 2
-"""A guess at how much one rewrite adds."""
+ENODES_PER_REWRITE: Final = 6
+"""How much one rewrite adds, as long as nothing was applied: more than most do, since a limit is to be kept."""
 
 
 @final
@@ -34,26 +34,30 @@ class Saturate(Search):
     @override
     def run(self, arena: Arena, budget: SearchBudget) -> Outcome:
         num_steps = num_applied = 0
+        growth = float(ENODES_PER_REWRITE)
         while True:
             reason = arena.stop_reason(budget, num_steps)
             if reason is not None:
                 return Outcome(stop_reason=reason, num_steps=num_steps, num_applied=num_applied)
-            batch = self._batch(arena.candidates(), budget.max_enodes - arena.size().num_enodes)
+            before = arena.size().num_enodes
+            batch = self._batch(arena.candidates(), int((budget.max_enodes - before) / growth))
             applied = arena.apply(batch) if batch else 0
             if not applied and not arena.candidates():
                 return Outcome(stop_reason=StopReason.SATURATED, num_steps=num_steps, num_applied=num_applied)
             num_steps += 1
             num_applied += applied
             size = arena.size()
+            if applied:
+                growth = max((size.num_enodes - before) / applied, 1.0)
             arena.on_progress(f"round {num_steps}: {applied} rewrites, {size.num_enodes} e-nodes")
 
     def _batch(self, candidates: Sequence[Candidate], room: int) -> list[Candidate]:
-        """At most ``max_per_rule`` of each rule, and no more than there is room for, shared out among the rules.
+        """At most ``max_per_rule`` of each rule, and about as many as there is room for, shared out among the rules.
 
         What a rule with few candidates leaves of its share goes to those with more.
         """
         quotas: dict[int, int] = {}
-        left = max(room // ENODES_PER_REWRITE, 1)
+        left = max(room, 1)
         counts = sorted(Counter(candidate.rule for candidate in candidates).items(), key=lambda item: item[::-1])
         for position, (rule, count) in enumerate(counts):
             share = -(-left // (len(counts) - position))

@@ -11,7 +11,7 @@ import pytest
 from eqsat.cost.problem import PricedProblem
 from eqsat.egraph.session import Session
 from eqsat.search.interface import Arena, SearchBudget, StopReason
-from eqsat.search.saturation import Saturate
+from eqsat.search.saturation import ENODES_PER_REWRITE, Saturate
 from tests.finalists import models
 
 PUSH = models.rewrite("(Relu (Relu x))", "(Relu x)", "relu-twice")
@@ -55,6 +55,13 @@ def test_a_rule_that_never_ends_meets_the_size_limit(tmp_path: Path) -> None:
     assert 40 <= session.size().num_enodes < 60
 
 
+def test_a_limit_is_kept_where_one_rewrite_adds_much(tmp_path: Path) -> None:
+    session = models.session(tmp_path, models.chain(24, "Abs"), models.rules(FOREVER))
+    first = session.size().num_enodes
+    Saturate().run(arena(session), SearchBudget(max_enodes=3 * first))
+    assert 3 * first <= session.size().num_enodes < 3.4 * first
+
+
 def test_time_is_looked_at_in_every_round(tmp_path: Path) -> None:
     session = models.session(tmp_path, models.chain(1, "Abs"), models.rules(FOREVER))
     outcome = Saturate().run(arena(session, [0.0, 1.0, 2.0, 3.0]), SearchBudget(deadline=2.5))
@@ -78,8 +85,8 @@ def test_an_explosive_rule_leaves_room_for_the_others(tmp_path: Path) -> None:
     nodes += [models.node("Relu", "n12", "r"), models.node("Relu", "r", "y")]
     model = models.make(nodes, [("x", [2])], [("y", [2])])
     session = models.session(tmp_path, model, models.rules(SHARED, PUSH))
-    room = 8
-    assert len(session.candidates()) * 2 > room
+    room = 4 * ENODES_PER_REWRITE
+    assert len(session.candidates()) > 4
     Saturate().run(arena(session), SearchBudget(max_steps=1, max_enodes=session.size().num_enodes + room))
     assert session.applied == {"neg-twice": 3, "relu-twice": 1}
 
@@ -89,7 +96,9 @@ def test_two_explosive_rules_share_the_room(tmp_path: Path) -> None:
     names = ["x", *(f"h{index}" for index in range(1, len(operators))), "y"]
     nodes = [models.node(operator, names[index], names[index + 1]) for index, operator in enumerate(operators)]
     session = models.session(tmp_path, models.make(nodes, [("x", [2])], [("y", [2])]), models.rules(SHARED, PUSH))
-    Saturate().run(arena(session), SearchBudget(max_steps=1, max_enodes=session.size().num_enodes + 8))
+    Saturate().run(
+        arena(session), SearchBudget(max_steps=1, max_enodes=session.size().num_enodes + 4 * ENODES_PER_REWRITE)
+    )
     assert session.applied == {"neg-twice": 2, "relu-twice": 2}
 
 
