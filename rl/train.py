@@ -21,7 +21,7 @@ import torch
 from rl.apart import Apart
 from rl.checkpoint import Checkpoint, load, save
 from rl.curves import Curve, CurveLog
-from rl.network import Network
+from rl.network import Network, NetworkConfig
 from rl.packing import unpack
 from rl.ppo import Learner, Progress, steps_of
 from rl.rollout import Episode, Order, Players, PlayersHere
@@ -125,7 +125,7 @@ class _Training:
         self._is_new = True
         torch.manual_seed(config.seed)
         self._statistics = FeatureStatistics.nothing()
-        self._learner = self._learner_of(Network(config.network))
+        self._learner = self._learner_of(Network(shape(config)))
 
     @property
     def is_over(self) -> bool:
@@ -215,7 +215,7 @@ class _Training:
 
     def _drawn_gains(self, names: Sequence[str]) -> dict[str, float]:
         """Return the gains of actions drawn about evenly."""
-        untrained = Checkpoint.of(Network(self._config.network), self._statistics)
+        untrained = Checkpoint.of(Network(shape(self._config)), self._statistics)
         return _gains(self._players.play(untrained, [Order(task=name, seed=seed) for seed, name in enumerate(names)]))
 
     def _checkpoint(self) -> Checkpoint:
@@ -243,6 +243,11 @@ def _players(config: TrainConfig, source: TaskSource, stack: ExitStack, is_over:
     if not config.num_workers:
         return PlayersHere(make(), is_over)
     return stack.enter_context(Apart(partial(_player, make), config.num_workers))
+
+
+def shape(config: TrainConfig) -> NetworkConfig:
+    """Return the shape of the network that settings ask for: what no episode allows, it never does."""
+    return replace(config.network, has_rebase=config.network.has_rebase and config.episodes.has_rebase)
 
 
 def _player(make: MakeEnv) -> PlayersHere:

@@ -17,7 +17,7 @@ from rl.network import NetworkConfig
 from rl.policy import Policy
 from rl.ppo import PpoConfig
 from rl.rollout import Order, play
-from rl.train import BEST, POLICY, train
+from rl.train import BEST, POLICY, shape, train
 from rl.training_env import TaskSplit, make_env
 from tests.finalists import models
 from tests.rl import worlds
@@ -127,3 +127,10 @@ def test_it_begins_with_the_policy_that_it_is_given(tmp_path: Path) -> None:
 def test_there_must_be_something_to_go_on_with(tmp_path: Path) -> None:
     with pytest.raises(UsageError, match="holds no policy"):
         train(CONFIG, partial(split, tmp_path), tmp_path / "nowhere", is_resumed=True)
+
+
+def test_a_policy_never_does_what_no_episode_allowed() -> None:
+    config = TrainConfig(episodes=EpisodeConfig(has_rebase=False))
+    assert config.network.has_rebase
+    assert not shape(config).has_rebase
+    assert shape(TrainConfig()).has_rebase
