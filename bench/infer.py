@@ -16,6 +16,7 @@ from __future__ import annotations
 import argparse
 import json
 import math
+import platform
 import resource
 import sys
 import tempfile
@@ -23,6 +24,7 @@ import time
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from collections.abc import Set as AbstractSet
 from dataclasses import dataclass, replace
+from importlib.metadata import version
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
@@ -30,6 +32,7 @@ import numpy as np
 from rich.console import Console
 from rich.table import Table
 
+from bench.latency import git
 from eqsat.cost.database import PriceDatabase
 from eqsat.cost.pricing import Pricer
 from eqsat.egraph.enode import CONS, CONST, INPUT, NIL, ENode
@@ -59,6 +62,7 @@ MIN_WIDTH: Final = 200
 """Columns, where the terminal does not say how many it has."""
 
 GOAL_SHARE: Final = 0.8
+_LIBRARIES: Final = ("egglog", "onnxruntime-gpu", "numpy")
 GOAL_NEW: Final = 5
 RESULTS: Final = Path(__file__).parent / "results" / "infer.json"
 
@@ -242,6 +246,9 @@ def tables(found: Coverage, new: Sequence[Proposal]) -> Iterator[Table]:
 def document(found: Inference, known: Coverage, derivable: Mapping[str, int], seconds: float) -> dict[str, Any]:
     """Return the results as JSON values."""
     return {
+        "machine": platform.processor() or platform.machine(),
+        "versions": {"python": platform.python_version()} | {name: version(name) for name in _LIBRARIES},
+        "commit": git("rev-parse", "HEAD"),
         "opset": OPSET,
         "seconds": round(seconds, 1),
         "peak_bytes": 1024 * resource.getrusage(resource.RUSAGE_SELF).ru_maxrss,

@@ -7,6 +7,8 @@ from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
+import torch
+
 from eqsat.errors import UsageError
 from rl.automatic import Auto
 from rl.checkpoint import load, shipped
@@ -19,7 +21,9 @@ _OPTIONS: Final = frozenset({"policy", "width"})
 
 
 def ppo(options: Mapping[str, str]) -> Search:
-    """Return the learned search.
+    """Return the learned search, and let networks of this process use one thread.
+
+    They are small: more threads gain little where cores are free, and cost a factor of ten where they are not.
 
     Args:
         options: ``policy``: the folder of a checkpoint, the one that ships where it is left out; ``width``: see
@@ -32,6 +36,7 @@ def ppo(options: Mapping[str, str]) -> Search:
     folder, width = options.get("policy"), options.get("width", str(DEFAULT_WIDTH))
     if not width.isdecimal() or not int(width):
         raise UsageError(f"option 'width' must be a number above 0, not {width!r}")
+    torch.set_num_threads(1)
     return Learned(checkpoint=load(Path(folder)) if folder else shipped(), width=int(width))
 
 

@@ -221,7 +221,7 @@ def _drop(before_us: float, after_us: float) -> float:
 
 
 def world_model(options: Mapping[str, str]) -> Search:
-    """Return the search from its options, which are text.
+    """Return the search from its options, which are text, and let networks of this process use one thread.
 
     Args:
         options: ``world``: the folder of a world model, the one that ships where it is left out; ``width``,
@@ -241,5 +241,6 @@ def world_model(options: Mapping[str, str]) -> Search:
         if not text.isdecimal() or not int(text):
             raise UsageError(f"option {option!r} must be a number above 0, not {text!r}")
         given[numbers[option]] = int(text)
+    torch.set_num_threads(1)
     model, _ = load(Path(options["world"]) if "world" in options else SHIPPED)
     return Foresighted(model=model, config=replace(PlanConfig(), **given))
