@@ -21,6 +21,14 @@ TIMEOUT_S = 60.0
 linux_only = pytest.mark.skipif(sys.platform != "linux", reason="reads /proc")
 
 
+@pytest.fixture(autouse=True)
+def interruptible() -> Iterator[None]:
+    """A process that a shell started in the background ignores SIGINT, and so would those that it starts."""
+    before = signal.signal(signal.SIGINT, signal.default_int_handler)
+    yield
+    signal.signal(signal.SIGINT, before)
+
+
 @contextmanager
 def start(mode: str, model_path: Path, scratch_home: Path) -> Iterator[subprocess.Popen[str]]:
     scratch_home.mkdir(exist_ok=True)
