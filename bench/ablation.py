@@ -61,8 +61,8 @@ def measure(name: str, config: TrainConfig, num_updates: int, folder: Path) -> d
     state = summary.state
     return {
         "name": name,
-        "gain": float(np.mean(list(state.best_gains.values()))),
-        "gains": state.best_gains,
+        "gain": float(np.mean(list(state.last_gains.values()))),
+        "gains": state.last_gains,
         "first_gain": float(np.mean(list(state.first_gains.values()))),
         "num_steps": state.num_steps,
         "seconds": state.seconds,

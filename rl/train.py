@@ -206,6 +206,7 @@ class _Training:
         gains = _gains(self._players.play(checkpoint, orders))
         if not self.state.first_gains:
             self.state = replace(self.state, first_gains=self._drawn_gains(names) if self._is_new else gains)
+        self.state = replace(self.state, last_gains=gains)
         gain = _mean(gains)
         self._tell(f"validation: gain {gain:.2%} (at first {_mean(self.state.first_gains):.2%})")
         if gain > self.state.best_gain:

@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from rl.env import EGraphEnv, Settings
-from rl.rewards import ExactGain, Rewards
+from rl.rewards import ExactGain, FinalGain, Rewards
 from rl.tasks import Task, read_task
 
 if TYPE_CHECKING:
@@ -46,7 +46,15 @@ def make_env(config: EpisodeConfig, source: TaskSource) -> EGraphEnv:
         has_rebase=config.has_rebase,
         max_kept_sessions=config.max_kept_sessions,
     )
-    return EGraphEnv(list(tasks.values()), settings, final_gain=ExactGain() if config.is_exact else None)
+    return EGraphEnv(list(tasks.values()), settings, final_gain=_final_gain(config))
+
+
+def _final_gain(config: EpisodeConfig) -> FinalGain | None:
+    if config.is_measured:
+        from rl.measured_gain import MeasuredGain
+
+        return MeasuredGain()
+    return ExactGain() if config.is_exact else None
 
 
 def source_of(config: TaskConfig) -> TaskSource:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, field
 from typing import TYPE_CHECKING, Any, Final, final
 
 from safetensors import SafetensorError
@@ -33,6 +33,7 @@ class TrainingState:
         best_gain: Mean gain of the best validation.
         first_gains: Gain by validation task before anything was learnt: of drawn actions, or of the policy given.
         best_gains: Gain by validation task of the best validation.
+        last_gains: Of the last one.
     """
 
     update: int
@@ -41,6 +42,7 @@ class TrainingState:
     best_gain: float
     first_gains: dict[str, float]
     best_gains: dict[str, float]
+    last_gains: dict[str, float] = field(default_factory=dict)
 
 
 def save_state(folder: Path, state: TrainingState, optimizer: torch.optim.Optimizer) -> None:
