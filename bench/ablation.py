@@ -10,18 +10,16 @@ from __future__ import annotations
 
 import argparse
 import json
-import platform
 import sys
 import tempfile
 from collections.abc import Sequence
 from dataclasses import replace
-from importlib.metadata import version
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
 import numpy as np
 
-from bench.latency import git
+from bench.latency import made_with
 from rl.config import DEFAULT, TrainConfig, read_config
 from rl.train import train
 from rl.training_env import source_of
@@ -109,9 +107,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
 def _document(rows: Sequence[Mapping[str, Any]], given: argparse.Namespace) -> dict[str, Any]:
     return {
         "schema": 1,
-        "machine": platform.processor() or platform.machine(),
-        "versions": {"python": platform.python_version(), "torch": version("torch")},
-        "commit": git("rev-parse", "HEAD"),
+        **made_with("torch"),
         "updates": given.updates,
         "seed": given.seed,
         "variants": list(rows),

@@ -16,7 +16,6 @@ from __future__ import annotations
 import argparse
 import json
 import math
-import platform
 import resource
 import sys
 import tempfile
@@ -24,7 +23,6 @@ import time
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from collections.abc import Set as AbstractSet
 from dataclasses import dataclass, replace
-from importlib.metadata import version
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
@@ -32,7 +30,7 @@ import numpy as np
 from rich.console import Console
 from rich.table import Table
 
-from bench.latency import git
+from bench.latency import made_with
 from eqsat.cost.database import PriceDatabase
 from eqsat.cost.pricing import Pricer
 from eqsat.egraph.enode import CONS, CONST, INPUT, NIL, ENode
@@ -246,9 +244,7 @@ def tables(found: Coverage, new: Sequence[Proposal]) -> Iterator[Table]:
 def document(found: Inference, known: Coverage, derivable: Mapping[str, int], seconds: float) -> dict[str, Any]:
     """Return the results as JSON values."""
     return {
-        "machine": platform.processor() or platform.machine(),
-        "versions": {"python": platform.python_version()} | {name: version(name) for name in _LIBRARIES},
-        "commit": git("rev-parse", "HEAD"),
+        **made_with(*_LIBRARIES),
         "opset": OPSET,
         "seconds": round(seconds, 1),
         "peak_bytes": 1024 * resource.getrusage(resource.RUSAGE_SELF).ru_maxrss,

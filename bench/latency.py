@@ -100,6 +100,15 @@ def git(*arguments: str) -> str:
     return ended.stdout.strip() if ended.returncode == 0 else ""
 
 
+def made_with(*libraries: str) -> dict[str, Any]:
+    """Return what results were made with: the machine, the versions of Python and of some libraries, the commit."""
+    return {
+        "machine": platform.processor() or platform.machine(),
+        "versions": {"python": platform.python_version()} | {name: metadata.version(name) for name in libraries},
+        "commit": git("rev-parse", "HEAD"),
+    }
+
+
 def parse_arguments(arguments: Sequence[str]) -> argparse.Namespace:
     """Return the parsed command line."""
     everything = ",".join(spec.name for spec in models.list_models())

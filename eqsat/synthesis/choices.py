@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Final, final
 
 from typing_extensions import override
 
-from eqsat.synthesis.conditions import Condition
+from eqsat.synthesis.conditions import Condition, InPattern
 
 if TYPE_CHECKING:
     from eqsat.synthesis.conditions import Sight
@@ -84,7 +84,7 @@ class Differ(Condition):
 
 @final
 @dataclass(frozen=True, slots=True)
-class Equal(Condition):
+class Equal(InPattern):
     """Two attributes are equal: the pattern has one name for both."""
 
     one: int
@@ -94,20 +94,10 @@ class Equal(Condition):
     def holds(self, sight: Sight) -> bool:
         return sight.typing.slots[self.one] == sight.typing.slots[self.two]
 
-    @override
-    def facts(self, names: Names) -> tuple[str, ...]:
-        del names
-        return ()
-
-    @override
-    def words(self, names: Names) -> str:
-        del names
-        return ""
-
 
 @final
 @dataclass(frozen=True, slots=True)
-class Fixed(Condition):
+class Fixed(InPattern):
     """An attribute is this one: the pattern has it written out."""
 
     slot: int
@@ -117,20 +107,10 @@ class Fixed(Condition):
     def holds(self, sight: Sight) -> bool:
         return sight.typing.slots[self.slot] == self.value
 
-    @override
-    def facts(self, names: Names) -> tuple[str, ...]:
-        del names
-        return ()
-
-    @override
-    def words(self, names: Names) -> str:
-        del names
-        return ""
-
 
 @final
 @dataclass(frozen=True, slots=True)
-class IsIdentity(Condition):
+class IsIdentity(InPattern):
     """A permutation leaves every axis where it is: written out, once for each rank."""
 
     slot: int
@@ -140,20 +120,10 @@ class IsIdentity(Condition):
         value = sight.typing.slots[self.slot]
         return isinstance(value, tuple) and value == tuple(range(len(value)))
 
-    @override
-    def facts(self, names: Names) -> tuple[str, ...]:
-        del names
-        return ()
-
-    @override
-    def words(self, names: Names) -> str:
-        del names
-        return ""
-
 
 @final
 @dataclass(frozen=True, slots=True)
-class SwapsLast(Condition):
+class SwapsLast(InPattern):
     """A permutation exchanges the last two axes and leaves the others: written out, once for each rank."""
 
     slot: int
@@ -162,16 +132,6 @@ class SwapsLast(Condition):
     def holds(self, sight: Sight) -> bool:
         value = sight.typing.slots[self.slot]
         return isinstance(value, tuple) and len(value) > 1 and value == swapping_last(len(value))
-
-    @override
-    def facts(self, names: Names) -> tuple[str, ...]:
-        del names
-        return ()
-
-    @override
-    def words(self, names: Names) -> str:
-        del names
-        return ""
 
 
 def swapping_last(rank: int) -> tuple[int, ...]:

@@ -41,6 +41,20 @@ class Condition(Protocol):
         """Return the condition in words."""
 
 
+class InPattern(Condition, Protocol):
+    """A condition that the pattern itself says: there is nothing to ask for, and nothing to tell."""
+
+    @override
+    def facts(self, names: Names) -> tuple[str, ...]:
+        del names
+        return ()
+
+    @override
+    def words(self, names: Names) -> str:
+        del names
+        return ""
+
+
 @final
 @dataclass(frozen=True, slots=True)
 class RankIs(Condition):

@@ -3,9 +3,7 @@
 from __future__ import annotations
 
 import itertools
-import random
-from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import replace
+from collections.abc import Iterator
 from pathlib import Path
 
 import numpy as np
@@ -13,12 +11,9 @@ import pytest
 import torch
 from typing_extensions import override
 
-from eqsat.cost.micro import Cluster, MicroMaker
-from eqsat.cost.problem import PricedProblem
-from eqsat.egraph.session import Session
 from eqsat.errors import UsageError
 from eqsat.learned import SEARCHES
-from eqsat.search.interface import Arena, Outcome, Search, SearchBudget, StopReason, Surroundings
+from eqsat.search.interface import Arena, Outcome, Search, SearchBudget, StopReason
 from eqsat.search.registry import make_search, search_names
 from rl.automatic import Auto
 from rl.checkpoint import Checkpoint, save
@@ -26,11 +21,8 @@ from rl.finetune import FineTune
 from rl.network import Network, NetworkConfig
 from rl.observation import FIRST_CANDIDATE
 from rl.ppo import PpoConfig
-from rl.prices import PriceSource
-from rl.scene import priced_problem
 from rl.search import Learned, chosen_places
 from rl.statistics import FeatureStatistics
-from rl.tasks import Task
 from tests.finalists import models
 from tests.rl import worlds
 
@@ -46,41 +38,8 @@ def checkpoint(stop: float = -10.0) -> Checkpoint:
     return Checkpoint.of(network, FeatureStatistics.nothing(), {"from": "a test"})
 
 
-def prices(clusters: Sequence[Cluster], _: MicroMaker) -> dict[Cluster, float]:
-    """Prices by operator, which need no session."""
-    return {
-        cluster: sum(100.0 if each.operator == "MatMul" else 10.0 for each in cluster.enodes) for cluster in clusters
-    }
-
-
-class ByOperator(PriceSource):
-    @override
-    def price(self, session: Session, clusters: Sequence[Cluster], maker: MicroMaker) -> Mapping[Cluster, float]:
-        return prices(clusters, maker)
-
-
-def arena_of(task: Task, times: Iterator[float] | None = None) -> tuple[Arena, list[str]]:
-    """An arena of a task's model with its prices, and what the search has told."""
-    session = Session(task.graph, task.rules)
-    told: list[str] = []
-
-    def build() -> PricedProblem:
-        return priced_problem(replace(task, prices=ByOperator()), session)
-
-    ticks = times or itertools.repeat(0.0)
-    arena = Arena(
-        session=session,
-        build_problem=build,
-        clock=lambda: next(ticks),
-        rng=random.Random(0),
-        on_progress=told.append,
-        surroundings=Surroundings(rules=task.rules, sizes=task.sizes, provider=task.provider, price=prices),
-    )
-    return arena, told
-
-
 def test_it_applies_until_nothing_is_left(tmp_path: Path) -> None:
-    arena, told = arena_of(worlds.branch_task(tmp_path))
+    arena, told = worlds.arena_of(worlds.branch_task(tmp_path))
     before = arena.cost_us()
     outcome = Learned(checkpoint=checkpoint()).run(arena, SearchBudget())
     assert outcome.stop_reason is StopReason.SATURATED
@@ -91,7 +50,7 @@ def test_it_applies_until_nothing_is_left(tmp_path: Path) -> None:
 
 
 def test_it_stops_where_the_policy_stops(tmp_path: Path) -> None:
-    arena, _ = arena_of(worlds.branch_task(tmp_path))
+    arena, _ = worlds.arena_of(worlds.branch_task(tmp_path))
     outcome = Learned(checkpoint=checkpoint(stop=10.0)).run(arena, SearchBudget())
     assert outcome == Outcome(stop_reason=StopReason.NO_GAIN, num_steps=0, num_applied=0)
 
@@ -108,7 +67,7 @@ def test_it_keeps_to_the_budget(
     tmp_path: Path, budget: SearchBudget, times: Iterator[float] | None, reason: StopReason
 ) -> None:
     task = worlds.task(tmp_path, models.chain(1, "Abs"), worlds.GROW)
-    arena, _ = arena_of(task, times)
+    arena, _ = worlds.arena_of(task, times)
     outcome = Learned(checkpoint=checkpoint()).run(arena, budget)
     assert outcome.stop_reason is reason
     assert outcome.num_steps < 6
@@ -117,7 +76,7 @@ def test_it_keeps_to_the_budget(
 def test_a_seed_is_not_needed(tmp_path: Path) -> None:
     found = []
     for _ in range(2):
-        arena, told = arena_of(worlds.branch_task(tmp_path))
+        arena, told = worlds.arena_of(worlds.branch_task(tmp_path))
         found.append((Learned(checkpoint=checkpoint()).run(arena, SearchBudget()), told))
     assert found[0] == found[1]
 
@@ -125,7 +84,7 @@ def test_a_seed_is_not_needed(tmp_path: Path) -> None:
 def test_several_candidates_at_a_step(tmp_path: Path) -> None:
     steps = []
     for width in (1, 8):
-        arena, _ = arena_of(worlds.branch_task(tmp_path, 3))
+        arena, _ = worlds.arena_of(worlds.branch_task(tmp_path, 3))
         steps.append(Learned(checkpoint=checkpoint(), width=width).run(arena, SearchBudget()).num_steps)
     assert steps[1] < steps[0]
 
@@ -145,7 +104,7 @@ def test_which_candidates_are_applied_together(probabilities: list[float], width
 
 
 def test_it_needs_the_surroundings(tmp_path: Path) -> None:
-    arena, _ = arena_of(worlds.chain_task(tmp_path))
+    arena, _ = worlds.arena_of(worlds.chain_task(tmp_path))
     bare = Arena(session=arena.session, build_problem=arena.build_problem, clock=arena.clock, rng=arena.rng)
     with pytest.raises(UsageError, match="surroundings"):
         Learned(checkpoint=checkpoint()).run(bare, SearchBudget())
@@ -155,7 +114,7 @@ def test_it_can_learn_about_the_model_first(tmp_path: Path) -> None:
     """A policy that would rather stop learns that it should not."""
     fine_tune = FineTune(ppo=PpoConfig(learning_rate=1e-2, target_kl=0.1), max_updates=8, max_steps=3)
     search = Learned(checkpoint=checkpoint(stop=1.5), fine_tune=fine_tune)
-    arena, told = arena_of(worlds.branch_task(tmp_path))
+    arena, told = worlds.arena_of(worlds.branch_task(tmp_path))
     plain = search.run(arena, SearchBudget())
     tuned = search.run(arena, SearchBudget(training_s=1e6))
     assert plain.num_applied == 0
@@ -172,7 +131,7 @@ class Never(Search):
 
 
 def test_auto_saturates_what_has_an_end(tmp_path: Path) -> None:
-    arena, _ = arena_of(worlds.branch_task(tmp_path))
+    arena, _ = worlds.arena_of(worlds.branch_task(tmp_path))
     outcome = Auto(make_learned=Never).run(arena, SearchBudget())
     size = arena.size().num_enodes
     assert outcome.stop_reason is StopReason.SATURATED
@@ -180,7 +139,7 @@ def test_auto_saturates_what_has_an_end(tmp_path: Path) -> None:
 
 
 def test_auto_takes_the_agent_where_there_is_no_end(tmp_path: Path) -> None:
-    arena, told = arena_of(worlds.task(tmp_path, models.chain(1, "Abs"), worlds.GROW))
+    arena, told = worlds.arena_of(worlds.task(tmp_path, models.chain(1, "Abs"), worlds.GROW))
     before = arena.size().num_enodes
     sizes = []
 

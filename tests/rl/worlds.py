@@ -2,6 +2,10 @@
 
 from __future__ import annotations
 
+import itertools
+import random
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import replace
 from pathlib import Path
 from tempfile import mkdtemp
 
@@ -9,11 +13,16 @@ import numpy as np
 import onnx
 from typing_extensions import override
 
+from eqsat.cost.micro import Cluster, MicroMaker
+from eqsat.cost.problem import PricedProblem
+from eqsat.egraph.session import Session
+from eqsat.search.interface import Arena, Surroundings
 from eqsat.verify.sizes import default_sizes
 from ir.reader import read
 from rl.env import EGraphEnv, Settings
 from rl.observation import FIRST_CANDIDATE, Observation
-from rl.prices import TablePrices
+from rl.prices import PriceSource, TablePrices
+from rl.scene import priced_problem
 from rl.space import ActionSpace
 from rl.tasks import Task
 from tests.finalists import models
@@ -64,6 +73,39 @@ def branch_task(folder: Path, num_blocks: int = 2, *, name: str = "branches") ->
 def env_of(folder: Path) -> EGraphEnv:
     """An environment of two tasks; importable, so that a process can make it."""
     return EGraphEnv([chain_task(folder / "chain"), branch_task(folder / "branches")], Settings(max_steps=6))
+
+
+def by_operator(clusters: Sequence[Cluster], _: MicroMaker) -> dict[Cluster, float]:
+    """Prices by operator, which need no session."""
+    return {
+        cluster: sum(100.0 if each.operator == "MatMul" else 10.0 for each in cluster.enodes) for cluster in clusters
+    }
+
+
+class ByOperator(PriceSource):
+    @override
+    def price(self, session: Session, clusters: Sequence[Cluster], maker: MicroMaker) -> Mapping[Cluster, float]:
+        return by_operator(clusters, maker)
+
+
+def arena_of(task: Task, times: Iterator[float] | None = None) -> tuple[Arena, list[str]]:
+    """An arena of a task's model with its prices, and what the search has told."""
+    session = Session(task.graph, task.rules)
+    told: list[str] = []
+
+    def build() -> PricedProblem:
+        return priced_problem(replace(task, prices=ByOperator()), session)
+
+    ticks = times or itertools.repeat(0.0)
+    arena = Arena(
+        session=session,
+        build_problem=build,
+        clock=lambda: next(ticks),
+        rng=random.Random(0),
+        on_progress=told.append,
+        surroundings=Surroundings(rules=task.rules, sizes=task.sizes, provider=task.provider, price=by_operator),
+    )
+    return arena, told
 
 
 def allowed(observation: Observation) -> list[int]:

@@ -3,22 +3,16 @@
 from __future__ import annotations
 
 import itertools
-import random
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 from pathlib import Path
 
 import numpy as np
 import pytest
 import torch
 
-from eqsat.cost.micro import Cluster, MicroMaker
-from eqsat.cost.problem import PricedProblem
-from eqsat.egraph.session import Session
 from eqsat.errors import UsageError
-from eqsat.search.interface import Arena, SearchBudget, StopReason, Surroundings
-from rl.scene import priced_problem
+from eqsat.search.interface import Arena, SearchBudget, StopReason
 from rl.statistics import FeatureStatistics
-from rl.tasks import Task
 from rl.world.checkpoint import save
 from rl.world.model import WorldModel
 from rl.world.planning import Foresighted, PlanConfig, best_options, plan, world_model
@@ -28,30 +22,6 @@ from tests.rl.world import trajectories
 from tests.rl.world.test_latent import state
 
 QUICK = PlanConfig(width=3, horizon=2, num_episodes=2)
-
-
-def prices(clusters: Sequence[Cluster], _: MicroMaker) -> dict[Cluster, float]:
-    """Prices by operator, which need no session."""
-    return {each: sum(100.0 if one.operator == "MatMul" else 10.0 for one in each.enodes) for each in clusters}
-
-
-def arena_of(task: Task, times: Iterator[float] | None = None) -> tuple[Arena, list[str]]:
-    """An arena of a task's model, and what the search has told."""
-    session, told = Session(task.graph, task.rules), list[str]()
-    ticks = times or itertools.repeat(0.0)
-
-    def build() -> PricedProblem:
-        return priced_problem(task, session)
-
-    arena = Arena(
-        session=session,
-        build_problem=build,
-        clock=lambda: next(ticks),
-        rng=random.Random(0),
-        on_progress=told.append,
-        surroundings=Surroundings(rules=task.rules, sizes=task.sizes, provider=task.provider, price=prices),
-    )
-    return arena, told
 
 
 def world(drop: float) -> WorldModel:
@@ -69,7 +39,7 @@ def world(drop: float) -> WorldModel:
 
 
 def test_it_applies_what_promises_a_gain(tmp_path: Path) -> None:
-    arena, told = arena_of(worlds.branch_task(tmp_path))
+    arena, told = worlds.arena_of(worlds.branch_task(tmp_path))
     outcome = Foresighted(model=world(0.5), config=QUICK).run(arena, SearchBudget())
     assert outcome.stop_reason is StopReason.SATURATED
     assert outcome.num_steps == len(told) > 1
@@ -79,7 +49,7 @@ def test_it_applies_what_promises_a_gain(tmp_path: Path) -> None:
 
 
 def test_it_stops_where_nothing_promises_a_gain(tmp_path: Path) -> None:
-    arena, told = arena_of(worlds.branch_task(tmp_path))
+    arena, told = worlds.arena_of(worlds.branch_task(tmp_path))
     outcome = Foresighted(model=world(-0.5), config=QUICK).run(arena, SearchBudget())
     assert (outcome.stop_reason, outcome.num_steps, told) == (StopReason.NO_GAIN, 0, [])
 
@@ -95,7 +65,7 @@ def test_it_stops_where_nothing_promises_a_gain(tmp_path: Path) -> None:
 def test_it_keeps_to_the_budget(
     tmp_path: Path, budget: SearchBudget, times: Iterator[float] | None, reason: StopReason
 ) -> None:
-    arena, _ = arena_of(worlds.task(tmp_path, models.chain(1, "Abs"), worlds.GROW), times)
+    arena, _ = worlds.arena_of(worlds.task(tmp_path, models.chain(1, "Abs"), worlds.GROW), times)
     outcome = Foresighted(model=world(0.5), config=QUICK).run(arena, budget)
     assert outcome.stop_reason is reason
     assert outcome.num_steps < 6
@@ -104,7 +74,7 @@ def test_it_keeps_to_the_budget(
 def test_a_seed_plans_the_same(tmp_path: Path) -> None:
     found = []
     for _ in range(2):
-        arena, told = arena_of(worlds.branch_task(tmp_path))
+        arena, told = worlds.arena_of(worlds.branch_task(tmp_path))
         found.append((Foresighted(model=trajectories.model(), config=QUICK).run(arena, SearchBudget()), told))
     assert found[0] == found[1]
 
@@ -112,7 +82,7 @@ def test_a_seed_plans_the_same(tmp_path: Path) -> None:
 def test_it_can_commit_to_several(tmp_path: Path) -> None:
     steps = []
     for commit in (1, 3):
-        arena, _ = arena_of(worlds.branch_task(tmp_path, 3))
+        arena, _ = worlds.arena_of(worlds.branch_task(tmp_path, 3))
         config = PlanConfig(width=3, horizon=1, num_episodes=1, commit=commit)
         steps.append(Foresighted(model=world(0.5), config=config).run(arena, SearchBudget()).num_steps)
     assert steps[1] < steps[0]
@@ -147,7 +117,7 @@ def test_which_options_are_committed_to(returns: list[float], commit: int, expec
 
 
 def test_it_needs_the_surroundings(tmp_path: Path) -> None:
-    arena, _ = arena_of(worlds.chain_task(tmp_path))
+    arena, _ = worlds.arena_of(worlds.chain_task(tmp_path))
     bare = Arena(session=arena.session, build_problem=arena.build_problem, clock=arena.clock, rng=arena.rng)
     with pytest.raises(UsageError, match="surroundings"):
         Foresighted(model=trajectories.model()).run(bare, SearchBudget())
