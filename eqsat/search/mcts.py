@@ -4,7 +4,8 @@ After Hartmann, He and Yoneki 2024 ("Optimizing tensor computation graphs with e
 search"): an action applies one rule to everything it matches, 128 simulations decide about an action, a simulation goes
 on at random for at most ten actions beyond the tree, and the extracted price at its end is its result. Kocsis and
 Szepesvari's UCT (2006) chooses inside the tree. The search is of one player and knows no chance, so that the action is
-taken that led to the best result, not the one most often tried.
+taken that led to the best result, not the one most often tried; and where the time ends, what is taken is the whole way
+to the best result that is known, not its first action alone.
 """
 
 from __future__ import annotations
@@ -88,59 +89,94 @@ class Mcts(Search):
 
     @override
     def run(self, arena: Arena, budget: SearchBudget) -> Outcome:
-        num_steps = num_applied = 0
-        root = TreeNode()
-        start_us = cost_us = arena.cost_us()
-        while True:
-            reason = arena.stop_reason(budget, num_steps)
-            if reason is None and not arena.candidates():
-                reason = StopReason.SATURATED
-            key = self._best_action(arena, budget, root, start_us, cost_us) if reason is None else None
-            if key is None:
-                ended = reason or arena.stop_reason(budget, num_steps) or StopReason.NO_GAIN
-                return Outcome(stop_reason=ended, num_steps=num_steps, num_applied=num_applied)
-            candidates = self._offered(arena)[key]
-            rule = arena.session.rule_of(candidates[0]).rule.name
-            num_applied += self._apply(arena, budget, candidates)
-            num_steps += 1
-            root = root.children[key]
-            cost_us = min(cost_us, arena.cost_us())
-            arena.on_progress(f"step {num_steps}: {rule}, {cost_us:.0f} us")
+        return _Run(self, arena, budget).run()
 
-    def _best_action(
-        self, arena: Arena, budget: SearchBudget, root: TreeNode, start_us: float, cost_us: float
-    ) -> Hashable | None:
-        """Return the action on the way to the cheapest graph found; None where none is cheaper than what there is."""
-        for _ in range(self.num_simulations):
-            if arena.clock() >= budget.deadline:
+
+@final
+class _Run:
+    """One search: the tree as far as it is known, and what was taken of it."""
+
+    def __init__(self, how: Mcts, arena: Arena, budget: SearchBudget) -> None:
+        self._how = how
+        self._arena = arena
+        self._budget = budget
+        self._root = TreeNode()
+        self._num_steps = 0
+        self._num_applied = 0
+        self._longest_s = 0.0
+        self._start_us = self._cost_us = arena.cost_us()
+
+    def run(self) -> Outcome:
+        """Decide about an action at a time; where the time ends, go the rest of the best way that is known."""
+        while (reason := self._stop_reason()) is None:
+            self._simulate_all()
+            if (key := self._best_action()) is None:
+                reason = self._stop_reason() or StopReason.NO_GAIN
                 break
-            self._simulate(arena, budget, root, start_us)
-        offered = self._offered(arena)
-        tried = [(child.best, child.num_visits, key) for key, child in root.children.items() if key in offered]
-        best = max(tried, key=lambda item: item[:2], default=None)
-        return best[2] if best is not None and best[0] > _relative_drop(cost_us, start_us) else None
+            self._take(key)
+        while reason is StopReason.TIME_LIMIT and (key := self._best_action()) is not None:
+            self._take(key)
+        return Outcome(stop_reason=reason, num_steps=self._num_steps, num_applied=self._num_applied)
 
-    def _simulate(self, arena: Arena, budget: SearchBudget, root: TreeNode, start_us: float) -> None:
+    def _stop_reason(self) -> StopReason | None:
+        """Return why nothing more is simulated. Time is kept for one way through the tree."""
+        if (reason := self._arena.stop_reason(self._budget, self._num_steps)) is not None:
+            return reason
+        if not self._arena.candidates():
+            return StopReason.SATURATED
+        return StopReason.TIME_LIMIT if self._is_late() else None
+
+    def _is_late(self) -> bool:
+        return self._arena.clock() + self._longest_s >= self._budget.deadline
+
+    def _take(self, key: Hashable) -> None:
+        arena, candidates = self._arena, self._offered()[key]
+        rule = arena.session.rule_of(candidates[0]).rule.name
+        self._num_applied += self._apply(candidates)
+        self._num_steps += 1
+        self._root = self._root.children[key]
+        self._cost_us = min(self._cost_us, arena.cost_us())
+        arena.on_progress(f"step {self._num_steps}: {rule}, {self._cost_us:.0f} us")
+
+    def _best_action(self) -> Hashable | None:
+        """Return the action on the way to the cheapest graph found; None where none is cheaper than what there is."""
+        if self._num_steps >= self._budget.max_steps:
+            return None
+        offered = self._offered()
+        tried = [(child.best, child.num_visits, key) for key, child in self._root.children.items() if key in offered]
+        best = max(tried, key=lambda item: item[:2], default=None)
+        return best[2] if best is not None and best[0] > self._drop(self._cost_us) else None
+
+    def _simulate_all(self) -> None:
+        for _ in range(self._how.num_simulations):
+            if self._is_late():
+                break
+            began = self._arena.clock()
+            self._simulate()
+            self._longest_s = max(self._longest_s, self._arena.clock() - began)
+
+    def _simulate(self) -> None:
         """Go down the tree, one action beyond it, and on at random; count the result; leave no trace in the e-graph.
 
         The tree takes in the whole way to a result that is the best so far, so that it can be gone again.
         """
+        arena, root = self._arena, self._root
         arena.session.checkpoint()
         keys: list[Hashable] = []
         node: TreeNode | None = root
         depth = 0
-        while len(keys) - depth < self.max_rollout and arena.stop_reason(budget, 0) is None:
-            offered = self._offered(arena)
+        while len(keys) - depth < self._how.max_rollout and arena.stop_reason(self._budget, 0) is None:
+            offered = self._offered()
             if not offered:
                 break
-            key = self._select(arena, node, list(offered), root.best) if node else arena.rng.choice(list(offered))
+            key = self._select(node, list(offered)) if node else arena.rng.choice(list(offered))
             keys.append(key)
             if node is not None:
                 depth += 1
                 node = node.children.get(key)
-            if not self._apply(arena, budget, offered[key]):
+            if not self._apply(offered[key]):
                 break
-        result = _relative_drop(arena.cost_us(), start_us)
+        result = self._drop(arena.cost_us())
         arena.session.undo()
         if result > root.best:
             depth = len(keys)
@@ -150,31 +186,29 @@ class Mcts(Search):
             node = node.children.setdefault(key, TreeNode())
             node.add(result)
 
-    def _select(self, arena: Arena, node: TreeNode, keys: Sequence[Hashable], scale: float) -> Hashable:
+    def _select(self, node: TreeNode, keys: Sequence[Hashable]) -> Hashable:
         """Return an action that was never tried here, where there is one, else the one that UCT puts first."""
         untried = [key for key in keys if key not in node.children]
         if untried:
-            return arena.rng.choice(untried)
-        num_visits = max(node.num_visits, 1)
-        return max(keys, key=lambda key: uct(node.children[key], num_visits, scale, self.exploration))
+            return self._arena.rng.choice(untried)
+        num_visits, scale = max(node.num_visits, 1), self._root.best
+        return max(keys, key=lambda key: uct(node.children[key], num_visits, scale, self._how.exploration))
 
-    def _offered(self, arena: Arena) -> dict[Hashable, Sequence[Candidate]]:
+    def _offered(self) -> dict[Hashable, Sequence[Candidate]]:
         """Return the candidates of each action, by a key that means the same each time the same was applied before."""
-        match self.actions:
+        match self._how.actions:
             case ActionKind.RULE:
                 by_rule: dict[Hashable, list[Candidate]] = {}
-                for candidate in arena.candidates():
+                for candidate in self._arena.candidates():
                     by_rule.setdefault(candidate.rule, []).append(candidate)
                 return dict(by_rule)
             case ActionKind.GROUP:
-                return {each.candidates[0]: each.candidates for each in arena.groups()}
+                return {each.candidates[0]: each.candidates for each in self._arena.groups()}
 
-    @staticmethod
-    def _apply(arena: Arena, budget: SearchBudget, candidates: Sequence[Candidate]) -> int:
+    def _apply(self, candidates: Sequence[Candidate]) -> int:
         """Apply the candidates of an action, as many as there is room for."""
-        room = budget.max_enodes - arena.size().num_enodes
-        return arena.apply(candidates[: max(room // ENODES_PER_REWRITE, 1)])
+        room = self._budget.max_enodes - self._arena.size().num_enodes
+        return self._arena.apply(candidates[: max(room // ENODES_PER_REWRITE, 1)])
 
-
-def _relative_drop(cost_us: float, start_us: float) -> float:
-    return (start_us - cost_us) / start_us if start_us > 0 else 0.0
+    def _drop(self, cost_us: float) -> float:
+        return (self._start_us - cost_us) / self._start_us if self._start_us > 0 else 0.0

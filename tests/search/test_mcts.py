@@ -107,6 +107,17 @@ def test_the_deadline_is_looked_at_between_simulations(tmp_path: Path, make_aren
     assert QUICK.run(arena, SearchBudget(deadline=5.0)).stop_reason is StopReason.TIME_LIMIT
 
 
+def test_where_time_ends_the_whole_way_to_the_best_result_is_taken(
+    tmp_path: Path, make_arena: Callable[..., Arena]
+) -> None:
+    session = models.session(tmp_path, models.chain(1), models.rules(FIRST, SECOND, THIRD))
+    arena = make_arena(session, PRICES, times=[float(second) for second in range(1_000)])
+    outcome = Mcts(num_simulations=10_000).run(arena, SearchBudget(deadline=500.0))
+    assert (outcome.stop_reason, outcome.num_steps) == (StopReason.TIME_LIMIT, 3)
+    assert arena.clock() < 510.0
+    assert arena.cost_us() == 1.0
+
+
 def test_the_size_limit_bounds_what_an_action_applies(tmp_path: Path, make_arena: Callable[..., Arena]) -> None:
     session = models.session(tmp_path, models.chain(30), models.rules(GOOD))
     limit = session.size().num_enodes + 10
