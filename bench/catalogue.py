@@ -109,6 +109,13 @@ MODELS: tuple[ModelSpec, ...] = (
         partial(inputs.spectrogram),
         peer_type="bart",
     ),
+    transformer(
+        "transformer-transducer",
+        "audio encoder of the Transformer Transducer, 4 of its 18 blocks",
+        "transducer:transformer_transducer",
+        partial(inputs.stacked_frames),
+    ),
+    transformer("dalle", "decoder of DALL-E, 6 blocks of 512", "dalle:dalle", partial(inputs.text_and_image)),
     transformer("vit", "ViT-B/16", "perception:vit", IMAGE, peer_type="vit"),
     transformer(
         "swin", "Swin-T", "perception:swin", IMAGE, peer_type="swin", has_layers=False, has_math_attention=True

@@ -13,6 +13,14 @@ SMALL_LENGTH = 32
 FULL_LENGTH = 128
 SMALL_FRAMES = 64
 FULL_FRAMES = 1500
+STACKED_FEATURES = 512
+SMALL_STACKED_FRAMES = 32
+FULL_STACKED_FRAMES = 256
+TEXT_CODES = (SMALL_VOCABULARY, 16384)
+IMAGE_CODES = (500, 8192)
+TEXT_LENGTH = (16, 64)
+IMAGE_SIDE = (4, 16)
+"""The sizes of a text and of the grid of image tokens that follows it, small and full."""
 TEXT_AXES = {0: "batch", 1: "sequence"}
 
 
@@ -30,6 +38,17 @@ def text(variant: Variant, *, num_ids: int, num_segments: int = 0) -> tuple[Inpu
     return (tokens, mask, segments)
 
 
+def text_and_image(variant: Variant) -> tuple[InputSpec, ...]:
+    """Return the tokens of a text, int64 [1, T], and those of an image row by row, int64 [1, side * side]."""
+    batch = {0: "batch"}
+    text_shape, image_shape = (1, variant.pick(*TEXT_LENGTH)), (1, variant.pick(*IMAGE_SIDE) ** 2)
+    num_text_ids, num_image_ids = variant.pick(*TEXT_CODES), variant.pick(*IMAGE_CODES)
+    return (
+        InputSpec(name="text_ids", shape=text_shape, content=Content.TOKENS, num_ids=num_text_ids, dynamic=batch),
+        InputSpec(name="image_ids", shape=image_shape, content=Content.TOKENS, num_ids=num_image_ids, dynamic=batch),
+    )
+
+
 def image(variant: Variant, *, small: int = 64, full: int = 224) -> tuple[InputSpec, ...]:
     """Return one float32 image [1, 3, side, side]; a dynamic export leaves the batch open."""
     side = variant.pick(small, full)
@@ -40,6 +59,12 @@ def spectrogram(variant: Variant) -> tuple[InputSpec, ...]:
     """Return one float32 log-mel spectrogram: [1, 80, 3000] for the 30 seconds of the published model."""
     num_frames = 2 * variant.pick(SMALL_FRAMES, FULL_FRAMES)
     return (InputSpec(name="features", shape=(1, 80, num_frames), dynamic={0: "batch"}),)
+
+
+def stacked_frames(variant: Variant) -> tuple[InputSpec, ...]:
+    """Return float32 log-mel frames [1, T, 4 * 128], four stacked every 30 ms: 7.7 seconds of sound at full size."""
+    num_frames = variant.pick(SMALL_STACKED_FRAMES, FULL_STACKED_FRAMES)
+    return (InputSpec(name="frames", shape=(1, num_frames, STACKED_FEATURES), dynamic={0: "batch"}),)
 
 
 def wave(variant: Variant) -> tuple[InputSpec, ...]:

@@ -1,9 +1,14 @@
-"""Layers that several CNNs share."""
+"""Layers that several architectures share."""
 
 from __future__ import annotations
 
+from typing import assert_never
+
+import torch
 from torch import Tensor, nn
 from typing_extensions import override
+
+from bench.spec import Attention
 
 
 class ConvNorm(nn.Sequential):
@@ -55,3 +60,26 @@ class Classifier(nn.Sequential):
 
     def __init__(self, num_channels: int, num_classes: int = 1000) -> None:
         super().__init__(nn.AdaptiveAvgPool2d(1), nn.Flatten(), nn.Linear(num_channels, num_classes))
+
+
+def split_heads(x: Tensor, num_heads: int) -> Tensor:
+    """Return [N, T, hidden] as [N, heads, T, hidden / heads]."""
+    return torch.unflatten(x, 2, (num_heads, -1)).transpose(1, 2)
+
+
+def merge_heads(x: Tensor) -> Tensor:
+    """Return [N, heads, T, width] as [N, T, heads * width]."""
+    return x.transpose(1, 2).flatten(2)
+
+
+def attend(query: Tensor, key: Tensor, value: Tensor, bias: Tensor, attention: Attention) -> Tensor:
+    """Return softmax(q k^T / sqrt(width) + bias) v; each is [N, heads, T, width], the bias broadcasts to [.., T, T]."""
+    match attention:
+        case Attention.SDPA:
+            return nn.functional.scaled_dot_product_attention(query, key, value, attn_mask=bias)
+        case Attention.EAGER:
+            scores = query @ key.transpose(2, 3) * query.shape[-1] ** -0.5 + bias
+            mixed: Tensor = scores.softmax(dim=-1) @ value
+            return mixed
+        case _:
+            assert_never(attention)

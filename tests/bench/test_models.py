@@ -12,7 +12,7 @@ import pytest
 from bench import light, models
 from bench.spec import Attention, Content, Size, Variant
 
-QUICK = ("bert-1l", "nasrnn", "resnext50")
+QUICK = ("bert-1l", "transformer-transducer", "dalle", "nasrnn", "resnext50")
 BUILT = [spec.name for spec in models.list_models() if spec.architecture]
 SHIPPED = [spec.name for spec in models.list_models() if not spec.architecture]
 TOLERANCE = 1e-4
