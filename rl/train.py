@@ -72,6 +72,7 @@ def train(
     is_resumed: bool = False,
     clock: Callable[[], float] = time.monotonic,
     tell: Callable[[str], None] = lambda _: None,
+    on_validation: Callable[[int, float], None] = lambda _steps, _gain: None,
 ) -> Summary:
     """Train a policy.
 
@@ -83,12 +84,13 @@ def train(
         is_resumed: Go on with the training that ``output`` holds, whatever ``start`` is.
         clock: Seconds on a clock that only goes forward.
         tell: Is told how it goes.
+        on_validation: Is told of each validation: the steps that were learnt from so far, and the mean gain.
 
     Raises:
         UsageError: There is nothing to go on with, or a task cannot be made.
     """
     with ExitStack() as stack:
-        training = _Training(config, source, stack, output, clock, tell)
+        training = _Training(config, source, stack, output, clock, tell, on_validation)
         if is_resumed:
             training.resume()
         else:
@@ -113,6 +115,7 @@ class _Training:
         output: Path,
         clock: Callable[[], float],
         tell: Callable[[str], None],
+        on_validation: Callable[[int, float], None],
     ) -> None:
         self.state = _NOTHING
         self._config = config
@@ -121,6 +124,7 @@ class _Training:
         self._output = output
         self._clock = clock
         self._tell = tell
+        self._on_validation = on_validation
         self._began = clock()
         self._is_new = True
         torch.manual_seed(config.seed)
@@ -209,6 +213,7 @@ class _Training:
         self.state = replace(self.state, last_gains=gains)
         gain = _mean(gains)
         self._tell(f"validation: gain {gain:.2%} (at first {_mean(self.state.first_gains):.2%})")
+        self._on_validation(self.state.num_steps, gain)
         if gain > self.state.best_gain:
             self.state = replace(self.state, best_gain=gain, best_gains=gains)
             save(checkpoint, self._output / BEST)

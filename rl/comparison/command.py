@@ -20,6 +20,9 @@ from rl.comparison.plot import budget, write_plot
 from rl.comparison.summary import gain_table, standings, table
 from rl.families.prices import CalibratedPrices, measured_fits
 from rl.search import Learned
+from rl.world import planning
+from rl.world.checkpoint import load as load_world
+from rl.world.planning import Foresighted
 
 if TYPE_CHECKING:
     from rl.checkpoint import Checkpoint
@@ -30,6 +33,8 @@ if TYPE_CHECKING:
 REFERENCE = "saturate"
 SHIPPED = "shipped"
 """Name of the policy that comes with the package."""
+SHIPPED_WORLD = "world-model"
+"""Name of the world model that comes with the package."""
 
 
 def add_arguments(parser: argparse.ArgumentParser, *, max_enodes: int) -> None:
@@ -39,6 +44,12 @@ def add_arguments(parser: argparse.ArgumentParser, *, max_enodes: int) -> None:
         default="",
         metavar="NAME=FOLDER,...",
         help=f"policies that take part; '{SHIPPED}' is the one that comes with the package, 'none' leaves it out",
+    )
+    parser.add_argument(
+        "--worlds",
+        default="",
+        metavar="NAME=FOLDER,...",
+        help=f"world models that take part, as `--search world-model`; '{SHIPPED_WORLD}' is the one of the package",
     )
     parser.add_argument("--episodes", type=int, default=1, help="episodes of a policy: the likeliest, then draws")
     parser.add_argument(
@@ -72,7 +83,7 @@ def contenders(given: argparse.Namespace) -> list[Contender]:
     """Return who takes part: policies first.
 
     Raises:
-        UsageError: There is no such search or policy, or two have one name.
+        UsageError: There is no such search, policy or world model, or two have one name.
     """
     fallback = CalibratedPrices(measured_fits())
     found: list[Contender] = []
@@ -84,6 +95,9 @@ def contenders(given: argparse.Namespace) -> list[Contender]:
             found.append(
                 PolicyContender(name=name, checkpoint=checkpoint, num_episodes=given.episodes, fallback=fallback)
             )
+    for name, folder in worlds(given.worlds).items():
+        ahead = Foresighted(model=load_world(folder)[0])
+        found.append(SearchContender(name=name, search=ahead, is_random=True, fallback=fallback))
     found += baselines(fallback, [name for name in given.searches.split(",") if name])
     names = [contender.name for contender in found]
     if len(set(names)) < len(names):
@@ -112,6 +126,17 @@ def policies(text: str) -> dict[str, Checkpoint]:
         if not is_named and name != SHIPPED:
             name, folder = Path(part).name, part
         found[name] = load(Path(folder)) if folder else shipped()
+    return found
+
+
+def worlds(text: str) -> dict[str, Path]:
+    """Return the folders of the world models that a flag names."""
+    found: dict[str, Path] = {}
+    for part in filter(None, text.split(",")):
+        name, is_named, folder = part.partition("=")
+        if part == SHIPPED_WORLD:
+            folder = str(planning.SHIPPED)
+        found[name if is_named or part == SHIPPED_WORLD else Path(part).name] = Path(folder or part)
     return found
 
 

@@ -114,6 +114,8 @@ class ImagineConfig:
         max_grad_norm: Gradients are scaled down to this length.
         penalty: What one unit of disagreement about the drop of the price costs (MOPO, Yu et al. 2020).
         max_enodes: Size of the e-graph at which an imagined episode ends.
+        is_room: Whether that is the room that a task gives, so that nothing comes after it; the value of the state
+            stands for the rest otherwise.
     """
 
     num_updates: int = 40
@@ -130,6 +132,7 @@ class ImagineConfig:
     max_grad_norm: float = 0.5
     penalty: float = 1.0
     max_enodes: int = 10_000
+    is_room: bool = False
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

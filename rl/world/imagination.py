@@ -81,7 +81,7 @@ class ImaginedStep:
         log_probs: Of the actions, by the policy that took them; float (num_active,).
         rewards: What was paid, after the penalty; float (num_active,).
         continues: 1 where the episode goes on, 0 where STOP ended it; float (num_active,).
-        next_values: Of the states after the step, 0 after STOP; float (num_active,).
+        next_values: Of the states after the step, 0 where nothing comes after it; float (num_active,).
         uncertainties: Disagreement about the drop of the price, 0 for STOP; float (num_active,).
         novelties: Disagreement about the change of the summary, 0 for STOP; float (num_active,).
     """
@@ -136,12 +136,14 @@ class Terms:
         penalty: What one unit of disagreement about the drop of the price costs; other than 0, every member is asked
             at every step.
         max_enodes: Size of the e-graph at which an episode ends, as a limit does it.
+        is_room: Whether that is the room that a task gives: nothing comes after it, as in :class:`rl.rollout.Episode`.
     """
 
     horizon: int
     gamma: float
     penalty: float = 0.0
     max_enodes: float = float("inf")
+    is_room: bool = False
 
 
 def imagine(
@@ -212,7 +214,9 @@ def _act(
     rewards[moving] = terms.gamma * step.state.potentials - before.potentials - terms.penalty * uncertainty
     rewards[stopping] = _paid_at_stop(model, state.select(stopping), episodes[stopping])
     after = _merged(state, step.state, moving, stopping)
-    next_values = torch.where(is_stop, 0.0, model.network.value(after.summaries).squeeze(1))
+    is_full = after.num_enodes >= terms.max_enodes
+    next_values = model.network.value(after.summaries).squeeze(1)
+    next_values = torch.where(is_stop | (is_full & terms.is_room), 0.0, next_values)
     imagined = ImaginedStep(
         episodes=episodes,
         state=state,
@@ -224,7 +228,7 @@ def _act(
         uncertainties=torch.zeros(count, device=device).index_copy(0, moving, uncertainty),
         novelties=torch.zeros(count, device=device).index_copy(0, moving, novelty),
     )
-    return imagined, after, ~is_stop & (after.num_enodes < terms.max_enodes)
+    return imagined, after, ~is_stop & ~is_full
 
 
 def _move(

@@ -96,7 +96,13 @@ class Improver:
         """
         config = self._config
         drawn = torch.randint(starts.num_states, (config.num_states,), generator=generator).to(starts.owner.device)
-        terms = Terms(horizon=config.horizon, gamma=config.gamma, penalty=config.penalty, max_enodes=config.max_enodes)
+        terms = Terms(
+            horizon=config.horizon,
+            gamma=config.gamma,
+            penalty=config.penalty,
+            max_enodes=config.max_enodes,
+            is_room=config.is_room,
+        )
         imagined = imagine(self.model, starts.select(drawn), terms, generator)
         return self._learn(imagined)
 

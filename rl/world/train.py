@@ -92,6 +92,7 @@ def train(
     *,
     clock: Callable[[], float] = time.monotonic,
     tell: Callable[[str], None] = lambda _: None,
+    on_validation: Callable[[int, float], None] = lambda _steps, _gain: None,
 ) -> Summary:
     """Train a world model and a policy in it.
 
@@ -101,12 +102,14 @@ def train(
         output: Folder of the results.
         clock: Seconds on a clock that only goes forward.
         tell: Is told how it goes.
+        on_validation: Is told of each validation: the real steps of training so far, and the mean gain.
 
     Raises:
         UsageError: The policy to begin with cannot be read, or a task cannot be made.
     """
     with ExitStack() as stack:
-        training = _Training(config, source(), _reality(config, source, clock, stack), output, clock, tell)
+        reality = _reality(config, source, clock, stack)
+        training = _Training(config, source(), reality, output, clock, tell, on_validation)
         number = 0
         while number < config.num_rounds and training.seconds() < config.time_limit_s:
             training.round(number)
@@ -133,6 +136,7 @@ class _Training:
         output: Path,
         clock: Callable[[], float],
         tell: Callable[[str], None],
+        on_validation: Callable[[int, float], None],
     ) -> None:
         self.account = Account()
         self.best_gain = -np.inf
@@ -140,6 +144,7 @@ class _Training:
         self._output = output
         self._clock = clock
         self._tell = tell
+        self._on_validation = on_validation
         self._began = clock()
         torch.manual_seed(config.seed)
         self._training_names = [task.name for task in split.training]
@@ -160,7 +165,7 @@ class _Training:
     def round(self, number: int) -> None:
         """Play, learn the world, learn to act in it."""
         config = self._config
-        if number % config.validate_every == 0 and number:
+        if number % config.validate_every == 0 and (number or config.start):
             self.validate(number)
         rng = np.random.default_rng([config.seed, number])
         trajectories = self._collect(rng)
@@ -185,6 +190,7 @@ class _Training:
         gains = [each.trajectory.gain for each in self._reality.play(self._policy(), orders)]
         gain = float(np.mean(gains))
         self._write(number, {WorldCurve.VALIDATION_GAIN: gain}, {})
+        self._on_validation(self.account.num_steps, gain)
         if gain > self.best_gain:
             self.best_gain = gain
             save(self._model, self._statistics, self._output / BEST, self._notes(number))

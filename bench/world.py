@@ -1,0 +1,139 @@
+"""How well world models foresee, kind against kind: ``python -m bench.world [--seeds N] [--json FILE]``.
+
+Every model learns from the same real episodes of training tasks, encoded by the policy that ships, and is asked about
+the same episodes of kinds of tasks held out of training: from a real state on, with the real actions and nothing else.
+The kinds are the two ways in which the future is open: a mixture density, and categorical latents. Beside
+what is foreseen of the rule mask stands what it is worth to foretell that it does not change (``unchanged_f1``).
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import statistics
+import sys
+import time
+from collections.abc import Sequence
+from dataclasses import asdict
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Final
+
+import numpy as np
+import torch
+
+from bench.latency import made_with
+from rl.checkpoint import shipped
+from rl.env import EGraphEnv, Settings
+from rl.families import Split, make_tasks
+from rl.policy import Policy
+from rl.world.assessment import assess
+from rl.world.collect import explorer
+from rl.world.config import FitConfig, ModelConfig
+from rl.world.fit import Fitter
+from rl.world.model import WorldModel
+from rl.world.replay import Trajectory, play
+from rl.world.stochastic import Openness
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    from rl.world.assessment import Foresight
+
+GAMMA: Final = 0.99
+NUMBERS: Final = ("reward_correlation", "return_correlation", "mask_f1", "unchanged_f1", "calibration")
+RANDOM_SHARE: Final = 0.3
+MAX_STEPS: Final = 24
+MAX_ENODES: Final = 4_000
+
+
+def episodes(split: Split, num_tasks: int, per_task: int) -> list[Trajectory]:
+    """Return real episodes: drawn from the policy that ships and from all candidates, without stopping.
+
+    Args:
+        split: Which tasks.
+        num_tasks: How many.
+        per_task: Episodes of each.
+    """
+    tasks = make_tasks(range(num_tasks), split=split)
+    env = EGraphEnv(tasks, Settings(max_steps=MAX_STEPS, max_enodes=MAX_ENODES, has_rebase=False))
+    policy, found = Policy(shipped().build()), []
+    for task in tasks:
+        for seed in range(per_task):
+            choose = explorer(policy, seed, random_share=RANDOM_SHARE, may_stop=False)
+            found.append(play(env, choose, task.name, seed))
+    return [each for each in found if each.num_moves]
+
+
+def fitted(openness: Openness, trajectories: Sequence[Trajectory], seed: int, num_updates: int) -> WorldModel:
+    """Return a world model that learnt from real episodes, with the encoder of the policy that ships as it is."""
+    torch.manual_seed(seed)
+    model = WorldModel(shipped().build(), ModelConfig(openness=openness))
+    Fitter(model, FitConfig(num_updates=num_updates)).fit(trajectories, np.random.default_rng(seed))
+    return model
+
+
+def row(openness: Openness, seed: int, seconds: float, foresights: Sequence[Foresight]) -> dict[str, Any]:
+    """Return what one model came to."""
+    told = [{name: value for name, value in asdict(each).items() if name != "tallies"} for each in foresights]
+    return {"openness": str(openness), "seed": seed, "seconds": seconds, "foresights": told}
+
+
+def table(rows: Sequence[Mapping[str, Any]]) -> str:
+    """Return medians over the seeds, and ranges, as text."""
+    lines = [f"{'future':<12} {'horizon':>7}" + "".join(f" {name:>26}" for name in NUMBERS)]
+    for kind in dict.fromkeys(each["openness"] for each in rows):
+        by_horizon: dict[int, list[Mapping[str, Any]]] = {}
+        for each in rows:
+            if each["openness"] == kind:
+                for told in each["foresights"]:
+                    by_horizon.setdefault(told["horizon"], []).append(told)
+        for horizon, told in by_horizon.items():
+            cells = "".join(f" {_cell([each[name] for each in told]):>26}" for name in NUMBERS)
+            lines.append(f"{kind:<12} {horizon:7d}{cells}")
+    return "\n".join(lines)
+
+
+def _cell(values: Sequence[float]) -> str:
+    return f"{statistics.median(values):.3f} ({min(values):.3f} to {max(values):.3f})"
+
+
+def say(line: str) -> None:
+    """Print a line at once."""
+    sys.stdout.write(line + "\n")
+    sys.stdout.flush()
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Run the command and return its exit code."""
+    parser = argparse.ArgumentParser(prog="python -m bench.world", description=__doc__)
+    parser.add_argument("--seeds", type=int, default=5, help="models of each kind")
+    parser.add_argument("--tasks", type=int, default=40, help="training tasks to learn from")
+    parser.add_argument("--held-out", type=int, default=12, help="tasks to be asked about")
+    parser.add_argument("--episodes", type=int, default=2, help="of each task")
+    parser.add_argument("--updates", type=int, default=500, help="gradient steps of each member")
+    parser.add_argument("--json", type=Path, help="write everything here")
+    given = parser.parse_args(arguments)
+    torch.set_num_threads(1)
+    known = episodes(Split.TRAIN, given.tasks, given.episodes)
+    asked = episodes(Split.HELD_OUT, given.held_out, given.episodes)
+    num_steps = sum(each.num_steps for each in known)
+    say(f"{num_steps} real steps to learn from, {sum(each.num_steps for each in asked)} to be asked about")
+    rows = []
+    for seed in range(given.seeds):
+        for openness in Openness:
+            began = time.monotonic()
+            model = fitted(openness, known, seed, given.updates)
+            seconds = time.monotonic() - began
+            rng = np.random.default_rng(seed)
+            rows.append(row(openness, seed, seconds, assess(model, asked, gamma=GAMMA, rng=rng)))
+            say(f"{openness}, seed {seed}: {seconds:.0f} s")
+            if given.json is not None:
+                document = {"schema": 1, **made_with("torch"), "num_steps": num_steps, "rows": rows}
+                document |= {"updates": given.updates, "tasks": given.tasks, "held_out": given.held_out}
+                given.json.write_text(json.dumps(document, indent=1) + "\n", encoding="utf-8")
+    say(table(rows))
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())
