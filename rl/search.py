@@ -93,7 +93,7 @@ def follow(chooser: Chooser, scene: Scene, look: Look, arena: Arena, budget: Sea
             return Outcome(stop_reason=ended, num_steps=num_steps, num_applied=num_applied), look
         chosen, before_us = [look.groups[place] for place in places], look.selection.cost_us
         candidates = [candidate for each in chosen for candidate in each.candidates]
-        num_applied += arena.apply(candidates)
+        num_applied += arena.apply(candidates, budget.max_enodes)
         num_steps += 1
         look = scene.look(has_rebase=False, previous=look)
         after_us = look.selection.cost_us
