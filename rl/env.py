@@ -27,6 +27,7 @@ from typing_extensions import override
 
 from eqsat.errors import UsageError
 from eqsat.extraction.cpsat import ExtractionResult, solve
+from eqsat.search.room import apply_within
 from rl.observation import FIRST_CANDIDATE, REBASE, STOP, Observation
 from rl.rewards import Ending, Rewards, potential
 from rl.scene import Look, Scene
@@ -51,7 +52,7 @@ class Settings:
 
     Attributes:
         max_steps: Actions of an episode.
-        max_enodes: Size of the e-graph at which an episode ends.
+        max_enodes: Size of the e-graph at which nothing more is applied, and an episode ends.
         growth: Least and largest size at which an episode ends, as a multiple of that at its beginning; each episode
             draws its own between them. At an infinite one only ``max_enodes`` ends it.
         max_seconds: Seconds of an episode; a finite number makes it depend on the machine.
@@ -191,7 +192,8 @@ class EGraphEnv(gymnasium.Env[Observation, np.int64]):
         else:
             previous = episode.look
             chosen = previous.groups[number - FIRST_CANDIDATE]
-            rule, num_applied = chosen.rule, episode.scene.session.apply(chosen.candidates)
+            num_applied = apply_within(episode.scene.session, chosen.candidates, episode.max_enodes)
+            rule = chosen.rule
         episode.look = episode.scene.look(has_rebase=self.settings.has_rebase, previous=previous)
         reward = self.settings.rewards.step(before, episode.potential)
         truncation = self._truncation(episode)

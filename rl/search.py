@@ -1,10 +1,10 @@
-"""The learned search: a policy chooses which candidates are applied."""
+"""The learned searches: what chooses step by step is followed; here it is a policy."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Final, final
+from typing import TYPE_CHECKING, Final, Protocol, final
 
 import numpy as np
 from typing_extensions import override
@@ -23,6 +23,7 @@ if TYPE_CHECKING:
     from eqsat.egraph.session import Session
     from eqsat.search.interface import Surroundings
     from rl.checkpoint import Checkpoint
+    from rl.scene import Look
 
 DEFAULT_WIDTH: Final = 1
 
@@ -44,29 +45,77 @@ class Learned(Search):
 
     @override
     def run(self, arena: Arena, budget: SearchBudget) -> Outcome:
-        if arena.surroundings is None:
-            raise UsageError("the learned search needs the surroundings of the model, and there are none")
-        task = task_of(arena.session, arena.surroundings)
+        task = task_of(arena)
         checkpoint = self.checkpoint
         if budget.training_s:
             checkpoint = self.fine_tune(checkpoint, task, budget, arena.on_progress)
-        policy = Policy.of(checkpoint)
         scene = Scene.around(task, arena.session, is_grouped=True)
-        look = scene.look(has_rebase=False)
-        num_steps = num_applied = 0
-        while True:
-            reason = arena.stop_reason(budget, num_steps)
-            if reason is None and not look.groups:
-                reason = StopReason.SATURATED
-            places = chosen_places(policy.probabilities(look.observation), self.width) if reason is None else []
-            if not places:
-                ended = reason or StopReason.NO_GAIN
-                return Outcome(stop_reason=ended, num_steps=num_steps, num_applied=num_applied)
-            chosen = [look.groups[place] for place in places]
-            num_applied += arena.apply([candidate for each in chosen for candidate in each.candidates])
-            num_steps += 1
-            look = scene.look(has_rebase=False, previous=look)
-            arena.on_progress(f"step {num_steps}: {chosen[0].rule}, {look.selection.cost_us:.0f} us")
+        first = scene.look(has_rebase=False)
+        outcome, _ = follow(_Likeliest(Policy.of(checkpoint), self.width), scene, first, arena, budget)
+        return outcome
+
+
+class Chooser(Protocol):
+    """Chooses what is applied, a step at a time."""
+
+    def choose(self, look: Look) -> Sequence[int]:
+        """Return the places of the groups to apply, the one that matters most first; none where it is best to stop."""
+        ...
+
+    def remark(self, before_us: float, after_us: float) -> str:
+        """Return what is to be said of the step that was just made, besides its rule and its price.
+
+        Args:
+            before_us: Price before it.
+            after_us: Price after it.
+        """
+        ...
+
+
+def follow(chooser: Chooser, scene: Scene, look: Look, arena: Arena, budget: SearchBudget) -> tuple[Outcome, Look]:
+    """Apply what a chooser chooses, until it stops or the budget ends; return how it ended, and the last look.
+
+    Args:
+        chooser: Chooses.
+        scene: The arena's session, and what is known about it.
+        look: The session as it is now.
+        arena: The model.
+        budget: What may be used.
+    """
+    num_steps = num_applied = 0
+    while True:
+        reason = arena.stop_reason(budget, num_steps)
+        if reason is None and not look.groups:
+            reason = StopReason.SATURATED
+        places = chooser.choose(look) if reason is None else ()
+        if not places:
+            ended = reason or StopReason.NO_GAIN
+            return Outcome(stop_reason=ended, num_steps=num_steps, num_applied=num_applied), look
+        chosen, before_us = [look.groups[place] for place in places], look.selection.cost_us
+        candidates = [candidate for each in chosen for candidate in each.candidates]
+        num_applied += arena.apply(candidates, budget.max_enodes)
+        num_steps += 1
+        look = scene.look(has_rebase=False, previous=look)
+        after_us = look.selection.cost_us
+        remark = chooser.remark(before_us, after_us)
+        arena.on_progress(f"step {num_steps}: {chosen[0].rule}, {after_us:.0f} us{remark and f' ({remark})'}")
+
+
+@final
+class _Likeliest(Chooser):
+    """What a policy finds likeliest."""
+
+    def __init__(self, policy: Policy, width: int) -> None:
+        self._policy = policy
+        self._width = width
+
+    @override
+    def choose(self, look: Look) -> Sequence[int]:
+        return chosen_places(self._policy.probabilities(look.observation), self._width)
+
+    @override
+    def remark(self, before_us: float, after_us: float) -> str:
+        return ""
 
 
 def chosen_places(probabilities: np.ndarray, width: int) -> list[int]:
@@ -86,11 +135,18 @@ def chosen_places(probabilities: np.ndarray, width: int) -> list[int]:
     return [action - FIRST_CANDIDATE for action in likely]
 
 
-def task_of(session: Session, surroundings: Surroundings) -> Task:
-    """Return the task that a session is about."""
+def task_of(arena: Arena) -> Task:
+    """Return the task that an arena is about.
+
+    Raises:
+        UsageError: The arena has no surroundings.
+    """
+    surroundings = arena.surroundings
+    if surroundings is None:
+        raise UsageError("a learned search needs the surroundings of the model, and there are none")
     return Task(
         name=_NAME,
-        graph=session.graph,
+        graph=arena.session.graph,
         rules=surroundings.rules,
         prices=_Prices(surroundings),
         sizes=surroundings.sizes,

@@ -6,6 +6,7 @@ of the e-graph a step feeds names, candidates, masks and the extraction model.
 
 from __future__ import annotations
 
+import math
 from collections import Counter
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final, final
@@ -139,11 +140,16 @@ class Session:
                 for sort, value in zip(sorts, values, strict=True)
             )
 
-    def apply(self, candidates: Iterable[Candidate]) -> int:
+    def apply(self, candidates: Iterable[Candidate], *, max_enodes: float = math.inf) -> int:
         """Apply candidates and everything that follows without a choice; return how many were applied.
 
         A candidate whose right side cannot exist is passed over. One whose right side has another type than its
         left side is not applied, and its rule offers nothing from then on: see ``refused``.
+
+        Args:
+            candidates: What to apply.
+            max_enodes: Size of the e-graph at which no further candidate is taken; what is left of an iterator can be
+                applied later. What follows without a choice comes on top.
 
         Raises:
             UnsoundRulesError: An ungated rule contradicts the types.
@@ -169,6 +175,8 @@ class Session:
             commands.extend(evaluation.commands)
             num_applied += 1
             self.applied[gated.rule.name] += 1
+            if len(self.mirror.enodes) >= max_enodes:
+                break
         if commands:
             run(self._egraph, *commands)
             self._settle()

@@ -54,7 +54,8 @@ class Beam(Search):
                 if reason is not None:
                     return Outcome(stop_reason=reason, num_steps=num_steps, num_applied=num_applied)
                 offered = set(arena.candidates())
-                num_applied += arena.apply([candidate for candidate in each.candidates if candidate in offered])
+                still = [candidate for candidate in each.candidates if candidate in offered]
+                num_applied += arena.apply(still, budget.max_enodes)
                 num_steps += 1
             cost_us = min(cost_us, arena.cost_us())
             arena.on_progress(f"step {num_steps}: {len(chosen)} groups, {cost_us:.0f} us")
@@ -65,19 +66,19 @@ class Beam(Search):
         for number, each in enumerate(arena.groups()):
             if arena.clock() >= budget.deadline:
                 break
-            found_us = _used_us(arena, each)
+            found_us = _used_us(arena, each, budget.max_enodes)
             if found_us <= self.alpha * cost_us:
                 priced.append((found_us, number, each))
         return [each for _, _, each in sorted(priced, key=lambda item: item[:2])[: self.width]]
 
 
-def _used_us(arena: Arena, each: Group) -> float:
+def _used_us(arena: Arena, each: Group, max_enodes: int) -> float:
     """Return the price of the cheapest graph that uses what a group makes; infinite where there is none."""
     session = arena.session
     first = session.mirror.num_applications
     session.checkpoint()
     try:
-        if not arena.apply(each.candidates):
+        if not arena.apply(each.candidates, max_enodes):
             return math.inf
         made = {enode for enode, origin in session.mirror.origins.items() if origin.application >= first}
         priced = arena.build_problem()

@@ -31,6 +31,6 @@ class Random(Search):
                 ended = StopReason.SATURATED if reason is None else reason
                 return Outcome(stop_reason=ended, num_steps=step, num_applied=num_applied)
             chosen = arena.rng.choice(groups)
-            num_applied += arena.apply(chosen.candidates)
+            num_applied += arena.apply(chosen.candidates, budget.max_enodes)
             arena.on_progress(f"step {step + 1}: {chosen.rule} x{len(chosen.candidates)}")
         return Outcome(stop_reason=StopReason.STEP_LIMIT, num_steps=self.num_steps, num_applied=num_applied)

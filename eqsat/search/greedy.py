@@ -36,7 +36,7 @@ class Greedy(Search):
             if best is None:
                 ended = reason or arena.stop_reason(budget, num_steps) or StopReason.NO_GAIN
                 return Outcome(stop_reason=ended, num_steps=num_steps, num_applied=num_applied)
-            num_applied += arena.apply(best.candidates)
+            num_applied += arena.apply(best.candidates, budget.max_enodes)
             cost_us = best_us
             num_steps += 1
             arena.on_progress(f"step {num_steps}: {best.rule} x{len(best.candidates)}, {cost_us:.0f} us")
@@ -48,7 +48,7 @@ class Greedy(Search):
             if arena.clock() >= budget.deadline:
                 break
             arena.session.checkpoint()
-            arena.apply(each.candidates)
+            arena.apply(each.candidates, budget.max_enodes)
             found_us = arena.cost_us()
             arena.session.undo()
             if found_us < best_us:

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Protocol, final
 
 from eqsat.egraph.groups import Group, group
 from eqsat.extraction.greedy import greedy_dag
+from eqsat.search.room import apply_within
 
 if TYPE_CHECKING:
     import random
@@ -112,9 +113,15 @@ class Arena:
         """Return the candidates on offer in groups of equals."""
         return group(self.session, self.session.candidates())
 
-    def apply(self, candidates: Sequence[Candidate]) -> int:
-        """Apply candidates; return how many could be."""
-        return self.session.apply(candidates)
+    def apply(self, candidates: Sequence[Candidate], max_enodes: int) -> int:
+        """Apply candidates for as long as there is room; return how many were applied.
+
+        Args:
+            candidates: What to apply.
+            max_enodes: Size of the e-graph from which on nothing more is applied, see
+                :func:`~eqsat.search.room.apply_within`.
+        """
+        return apply_within(self.session, candidates, max_enodes)
 
     def cost_us(self) -> float:
         """Return the price of the cheapest graph that the greedy extraction finds now."""

@@ -19,7 +19,6 @@ from typing import TYPE_CHECKING, final
 from typing_extensions import override
 
 from eqsat.search.interface import Arena, Outcome, Search, SearchBudget, StopReason
-from eqsat.search.saturation import ENODES_PER_REWRITE
 
 if TYPE_CHECKING:
     from eqsat.egraph.view import Candidate
@@ -207,8 +206,7 @@ class _Run:
 
     def _apply(self, candidates: Sequence[Candidate]) -> int:
         """Apply the candidates of an action, as many as there is room for."""
-        room = self._budget.max_enodes - self._arena.size().num_enodes
-        return self._arena.apply(candidates[: max(room // ENODES_PER_REWRITE, 1)])
+        return self._arena.apply(candidates, self._budget.max_enodes)
 
     def _drop(self, cost_us: float) -> float:
         return (self._start_us - cost_us) / self._start_us if self._start_us > 0 else 0.0

@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     from eqsat.egraph.view import Candidate
 
 ENODES_PER_REWRITE: Final = 6
-"""How much one rewrite adds, as long as nothing was applied: more than most do, since a limit is to be kept."""
+"""How much one rewrite adds, as long as nothing was applied: more than most do."""
 
 
 @final
@@ -41,7 +41,7 @@ class Saturate(Search):
                 return Outcome(stop_reason=reason, num_steps=num_steps, num_applied=num_applied)
             before = arena.size().num_enodes
             batch = self._batch(arena.candidates(), int((budget.max_enodes - before) / growth))
-            applied = arena.apply(batch) if batch else 0
+            applied = arena.apply(batch, budget.max_enodes)
             if not applied and not arena.candidates():
                 return Outcome(stop_reason=StopReason.SATURATED, num_steps=num_steps, num_applied=num_applied)
             num_steps += 1
@@ -54,7 +54,8 @@ class Saturate(Search):
     def _batch(self, candidates: Sequence[Candidate], room: int) -> list[Candidate]:
         """At most ``max_per_rule`` of each rule, and about as many as there is room for, shared out among the rules.
 
-        What a rule with few candidates leaves of its share goes to those with more.
+        What a rule with few candidates leaves of its share goes to those with more. The rules take turns, so that what
+        is applied is shared out too where the room ends earlier.
         """
         quotas: dict[int, int] = {}
         left = max(room, 1)
@@ -63,9 +64,10 @@ class Saturate(Search):
             share = -(-left // (len(counts) - position))
             quotas[rule] = min(count, share, self.max_per_rule)
             left -= quotas[rule]
-        batch: list[Candidate] = []
+        turns: Counter[int] = Counter()
+        batch: list[tuple[int, Candidate]] = []
         for candidate in candidates:
-            if quotas[candidate.rule]:
-                quotas[candidate.rule] -= 1
-                batch.append(candidate)
-        return batch
+            if turns[candidate.rule] < quotas[candidate.rule]:
+                turns[candidate.rule] += 1
+                batch.append((turns[candidate.rule], candidate))
+        return [candidate for _, candidate in sorted(batch, key=lambda item: item[0])]

@@ -19,7 +19,7 @@ al., OSDI 2025); TASO (Jia et al., SOSP 2019) proves its substitutions from axio
 from __future__ import annotations
 
 import zlib
-from collections.abc import Collection, Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Final
 
@@ -27,14 +27,10 @@ import numpy as np
 
 from eqsat.soundness.field import FieldEvaluator
 from eqsat.soundness.fieldvalues import FLOATS
-from eqsat.soundness.record import read_records, still_valid, write_records
 from eqsat.soundness.sources import Source
 from eqsat.soundness.trial import Trials
-from eqsat.soundness.verdict import Level
 
 if TYPE_CHECKING:
-    from pathlib import Path
-
     from eqsat.rules import RuleBook
     from eqsat.rules.instances import Drawn, Leaf
 
@@ -102,36 +98,6 @@ def prove_only(book: RuleBook, name: str, *, seed: int = 0) -> Proved:
     rule = book.rule(name)
     rng = np.random.default_rng([seed, zlib.crc32(name.encode())])
     return _proved(Trials(book, rule), _drawn(Source(book, rule), rng), rng)
-
-
-def raise_levels(
-    book: RuleBook,
-    path: Path | None = None,
-    *,
-    names: Collection[str] | None = None,
-    seed: int = 0,
-) -> Iterator[tuple[str, Proved]]:
-    """Yield for each rule whose record says that it was tested whether it is proved; if so, the record says it then.
-
-    The file is written after each proof, so that the work may be left at any time and taken up again.
-
-    Args:
-        book: All rules.
-        path: File of the records; the one that ships where it is left out.
-        names: Rules to look at; all where they are left out.
-        seed: Seed of everything random.
-
-    Raises:
-        ValueError: The file is broken.
-        OSError: The file cannot be written.
-    """
-    for name, record in still_valid(book, read_records(path)).items():
-        if record.level is not Level.TESTED or (names is not None and name not in names):
-            continue
-        proved = prove_only(book, name, seed=seed)
-        if proved.is_proved:
-            write_records({**read_records(path), name: replace(record, level=Level.PROVED)}, path)
-        yield name, proved
 
 
 def _drawn(source: Source, rng: np.random.Generator) -> Iterator[list[Drawn]]:

@@ -9,7 +9,7 @@ the check of the numbers and the paired test of latency come after the search, a
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Final, final
@@ -20,9 +20,9 @@ from torch import Tensor
 from typing_extensions import override
 
 from eqsat.errors import UsageError
-from eqsat.search.interface import Arena, Outcome, Search, SearchBudget, StopReason
+from eqsat.search.interface import Arena, Outcome, Search, SearchBudget
 from rl.scene import Scene
-from rl.search import task_of
+from rl.search import Chooser, follow, task_of
 from rl.world.accounts import Account, counted
 from rl.world.checkpoint import load
 from rl.world.imagination import Terms, consult, imagine, judge
@@ -155,48 +155,65 @@ class Foresighted(Search):
 
     @override
     def run(self, arena: Arena, budget: SearchBudget) -> Outcome:
-        if arena.surroundings is None:
-            raise UsageError("the world model needs the surroundings of the model, and there are none")
-        task, prices = counted(task_of(arena.session, arena.surroundings))
-        generator = torch.Generator().manual_seed(arena.rng.getrandbits(31))
+        task, prices = counted(task_of(arena))
         scene = Scene.around(task, arena.session, is_grouped=True)
-        look = scene.look(has_rebase=False)
-        initial_us = look.selection.cost_us
-        account, foreseen, num_applied = Account(num_episodes=1), 0.0, 0
-        while True:
-            reason = arena.stop_reason(budget, account.num_steps)
-            if reason is None and not look.groups:
-                reason = StopReason.SATURATED
-            made = self._plan(look, arena, budget, initial_us, generator) if reason is None else None
-            if made is not None:
-                account = account.plus(Account(num_imagined_steps=made.num_imagined))
-            if made is None or not made.places:
-                account = replace(account, num_prices=prices.num_prices)
-                return Outcome(
-                    stop_reason=reason or StopReason.NO_GAIN,
-                    num_steps=account.num_steps,
-                    num_applied=num_applied,
-                    plan=described(account, foreseen, initial_us, look.selection.cost_us),
-                )
-            chosen = [look.groups[place] for place in made.places]
-            before_us = look.selection.cost_us
-            num_applied += arena.apply([candidate for each in chosen for candidate in each.candidates])
-            look = scene.look(has_rebase=False, previous=look)
-            account = account.plus(Account(num_steps=1))
-            foreseen += made.drop
-            arena.on_progress(
-                f"step {account.num_steps}: {chosen[0].rule}, {look.selection.cost_us:.0f} us "
-                f"({_drop(before_us, look.selection.cost_us):+.2%}, foreseen {math.expm1(-made.drop):+.2%} "
-                f"± {made.uncertainty:.2%})"
-            )
+        first = scene.look(has_rebase=False)
+        initial_us = first.selection.cost_us
+        generator = torch.Generator().manual_seed(arena.rng.getrandbits(31))
+        foresight = _Foresight(self.model, self.config, arena, budget.max_enodes, initial_us, generator)
+        outcome, last = follow(foresight, scene, first, arena, budget)
+        account = Account(
+            num_episodes=1,
+            num_steps=outcome.num_steps,
+            num_prices=prices.num_prices,
+            num_imagined_steps=foresight.num_imagined,
+        )
+        return replace(outcome, plan=described(account, foresight.drop, initial_us, last.selection.cost_us))
 
-    def _plan(
-        self, look: Look, arena: Arena, budget: SearchBudget, initial_us: float, generator: torch.Generator
-    ) -> Plan:
-        costs = np.array([math.log(max(look.selection.cost_us, 1e-3) / max(initial_us, 1e-3))])
+
+@final
+class _Foresight(Chooser):
+    """What looks best some imagined steps ahead.
+
+    Attributes:
+        drop: Sum of the drops of the log-price that were foreseen.
+        num_imagined: Steps that were imagined.
+    """
+
+    def __init__(
+        self,
+        model: WorldModel,
+        config: PlanConfig,
+        arena: Arena,
+        max_enodes: float,
+        initial_us: float,
+        generator: torch.Generator,
+    ) -> None:
+        self.drop = 0.0
+        self.num_imagined = 0
+        self._model = model
+        self._config = config
+        self._arena = arena
+        self._max_enodes = max_enodes
+        self._initial_us = initial_us
+        self._generator = generator
+        self._last = Plan(places=(), drop=0.0, uncertainty=0.0, num_imagined=0)
+
+    @override
+    def choose(self, look: Look) -> Sequence[int]:
+        costs = np.array([math.log(max(look.selection.cost_us, 1e-3) / max(self._initial_us, 1e-3))])
         with torch.no_grad():
-            state = self.model.encode([look.observation], costs, np.array([arena.size().num_enodes]))
-        return plan(self.model, state, self.config, budget.max_enodes, generator)
+            state = self._model.encode([look.observation], costs, np.array([self._arena.size().num_enodes]))
+        made = plan(self._model, state, self._config, self._max_enodes, self._generator)
+        self.drop += made.drop
+        self.num_imagined += made.num_imagined
+        self._last = made
+        return made.places
+
+    @override
+    def remark(self, before_us: float, after_us: float) -> str:
+        foreseen = f"{math.expm1(-self._last.drop):+.2%} ± {self._last.uncertainty:.2%}"
+        return f"{_drop(before_us, after_us):+.2%}, foreseen {foreseen}"
 
 
 def described(account: Account, foreseen: float, initial_us: float, final_us: float) -> str:

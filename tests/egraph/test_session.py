@@ -44,6 +44,18 @@ def test_a_choice_joins_two_e_classes_and_is_offered_no_more(tmp_path: Path) -> 
     assert session.applied == {"neg-neg": 1}
 
 
+def test_no_further_candidate_is_taken_at_a_limit(tmp_path: Path) -> None:
+    nodes = [N("Relu", ["x"], ["a"]), N("Relu", ["a"], ["b"]), N("Relu", ["b"], ["y"])]
+    session = session_of(tmp_path, nodes, RELU_MAX)
+    candidates = iter(session.candidates())
+    assert session.apply(candidates, max_enodes=session.size().num_enodes + 1) == 1
+    assert len(session.candidates()) == 2
+    assert session.apply(candidates, max_enodes=0) == 1, "one at least"
+    assert session.apply(candidates) == 1
+    assert session.apply(candidates) == 0
+    assert not session.candidates()
+
+
 def test_numbers_stay_good_after_unions(tmp_path: Path) -> None:
     session = session_of(tmp_path, CHAIN, NEG_NEG, RELU_MAX)
     before = dict(session.encoding.values)

@@ -216,6 +216,20 @@ def test_limits_truncate(tmp_path: Path, settings: Settings, limit: str, num_ste
         env.step(np.int64(STOP))
 
 
+def test_an_action_of_many_candidates_keeps_to_the_limit(tmp_path: Path) -> None:
+    """Each application makes one e-node: an action applies as many as there is room for."""
+    task = worlds.task(tmp_path, models.chain(30), worlds.ABS)
+    _, info = EGraphEnv([task]).reset(seed=0)
+    limit = info["num_enodes"] + 5
+    env = EGraphEnv([task], Settings(max_enodes=limit))
+    env.reset(seed=0)
+    most = max(range(len(env.look.groups)), key=lambda place: len(env.look.groups[place].candidates))
+    assert len(env.look.groups[most].candidates) > 5
+    _, _, _, truncated, info = env.step(np.int64(FIRST_CANDIDATE + most))
+    assert (truncated, info["truncation"]) == (True, "enodes")
+    assert (info["num_enodes"], info["num_applied"]) == (limit, 5)
+
+
 def test_the_room_of_an_episode_is_drawn_from_its_seed(tmp_path: Path) -> None:
     env = EGraphEnv(
         [worlds.task(tmp_path, models.chain(1, "Abs"), worlds.GROW)], Settings(growth=(1.1, 40.0), max_steps=20)

@@ -73,6 +73,15 @@ def test_it_keeps_to_the_budget(
     assert outcome.num_steps < 6
 
 
+def test_many_candidates_at_once_keep_to_the_limit(tmp_path: Path) -> None:
+    """Each application makes one e-node: a step applies as many as there is room for."""
+    arena, _ = worlds.arena_of(worlds.task(tmp_path, models.chain(30), worlds.ABS))
+    limit = arena.size().num_enodes + 5
+    outcome = Learned(checkpoint=checkpoint(), width=8).run(arena, SearchBudget(max_enodes=limit))
+    assert (outcome.stop_reason, outcome.num_applied) == (StopReason.ENODE_LIMIT, 5)
+    assert arena.size().num_enodes == limit
+
+
 def test_a_seed_is_not_needed(tmp_path: Path) -> None:
     found = []
     for _ in range(2):

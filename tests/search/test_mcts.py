@@ -123,7 +123,7 @@ def test_the_size_limit_bounds_what_an_action_applies(tmp_path: Path, make_arena
     limit = session.size().num_enodes + 10
     outcome = QUICK.run(make_arena(session, PRICES), SearchBudget(max_enodes=limit))
     assert outcome.stop_reason is StopReason.ENODE_LIMIT
-    assert session.size().num_enodes <= limit + 2
+    assert session.size().num_enodes == limit, "each application makes one e-node"
 
 
 def test_uct_is_the_mean_and_a_bonus_for_what_is_new() -> None:

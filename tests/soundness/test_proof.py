@@ -13,8 +13,7 @@ from eqsat.rules import RuleBook, load_rules, read_rules
 from eqsat.rules.instances import Precision, draw
 from eqsat.runtime import Runtime
 from eqsat.soundness.judge import judge
-from eqsat.soundness.proof import NUM_SHAPES, Proved, is_telling, is_usable, prove, prove_only, raise_levels, simplified
-from eqsat.soundness.record import read_records, recorded, write_records
+from eqsat.soundness.proof import NUM_SHAPES, is_telling, is_usable, prove, prove_only, simplified
 from eqsat.soundness.trial import Trials
 from eqsat.soundness.verdict import Level
 
@@ -156,17 +155,3 @@ def test_free_constants_become_simple() -> None:
     assert found["d"] is drawn.leaves["d"]
     assert found["e"] is drawn.leaves["e"]
     assert found["x"] is drawn.leaves["x"]
-
-
-def test_records_are_raised_and_only_those_of_tested_rules(tmp_path: Path) -> None:
-    path = tmp_path / "soundness.json"
-    found = [("neg-neg", Level.TESTED, 200), ("not-not", Level.TESTED, 210), ("abs-neg", Level.PROVED, 220)]
-    write_records(recorded(shipped(), found), path)
-    seen = dict(raise_levels(shipped(), path))
-    assert seen.keys() == {"neg-neg", "not-not"}
-    assert seen["neg-neg"].is_proved
-    assert isinstance(seen["not-not"], Proved)
-    levels = {name: record.level for name, record in read_records(path).items()}
-    assert levels == {"neg-neg": Level.PROVED, "not-not": Level.TESTED, "abs-neg": Level.PROVED}
-    assert read_records(path)["neg-neg"].num_instances == 200
-    assert not dict(raise_levels(shipped(), path, names=["neg-neg", "abs-neg"]))

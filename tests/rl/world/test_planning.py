@@ -71,6 +71,15 @@ def test_it_keeps_to_the_budget(
     assert outcome.num_steps < 6
 
 
+def test_many_candidates_at_once_keep_to_the_limit(tmp_path: Path) -> None:
+    arena, _ = worlds.arena_of(worlds.task(tmp_path, models.chain(30), worlds.ABS))
+    limit = arena.size().num_enodes + 5
+    config = PlanConfig(width=8, horizon=1, num_episodes=1, commit=8)
+    outcome = Foresighted(model=world(0.5), config=config).run(arena, SearchBudget(max_enodes=limit))
+    assert (outcome.stop_reason, outcome.num_applied) == (StopReason.ENODE_LIMIT, 5)
+    assert arena.size().num_enodes == limit
+
+
 def test_a_seed_plans_the_same(tmp_path: Path) -> None:
     found = []
     for _ in range(2):
