@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections import Counter
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Final, final
+from typing import TYPE_CHECKING, final
 
 from typing_extensions import override
 
@@ -14,9 +14,6 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from eqsat.egraph.view import Candidate
-
-ENODES_PER_REWRITE: Final = 6
-"""How much one rewrite adds, as long as nothing was applied: more than most do."""
 
 
 @final
@@ -34,40 +31,32 @@ class Saturate(Search):
     @override
     def run(self, arena: Arena, budget: SearchBudget) -> Outcome:
         num_steps = num_applied = 0
-        growth = float(ENODES_PER_REWRITE)
         while True:
             reason = arena.stop_reason(budget, num_steps)
             if reason is not None:
                 return Outcome(stop_reason=reason, num_steps=num_steps, num_applied=num_applied)
-            before = arena.size().num_enodes
-            batch = self._batch(arena.candidates(), int((budget.max_enodes - before) / growth))
-            applied = arena.apply(batch, budget.max_enodes)
+            applied = arena.apply(shared_out(arena.candidates(), self.max_per_rule), budget.max_enodes)
             if not applied and not arena.candidates():
                 return Outcome(stop_reason=StopReason.SATURATED, num_steps=num_steps, num_applied=num_applied)
             num_steps += 1
             num_applied += applied
-            size = arena.size()
-            if applied:
-                growth = max((size.num_enodes - before) / applied, 1.0)
-            arena.on_progress(f"round {num_steps}: {applied} rewrites, {size.num_enodes} e-nodes")
+            arena.on_progress(f"round {num_steps}: {applied} rewrites, {arena.size().num_enodes} e-nodes")
 
-    def _batch(self, candidates: Sequence[Candidate], room: int) -> list[Candidate]:
-        """At most ``max_per_rule`` of each rule, and about as many as there is room for, shared out among the rules.
 
-        What a rule with few candidates leaves of its share goes to those with more. The rules take turns, so that what
-        is applied is shared out too where the room ends earlier.
-        """
-        quotas: dict[int, int] = {}
-        left = max(room, 1)
-        counts = sorted(Counter(candidate.rule for candidate in candidates).items(), key=lambda item: item[::-1])
-        for position, (rule, count) in enumerate(counts):
-            share = -(-left // (len(counts) - position))
-            quotas[rule] = min(count, share, self.max_per_rule)
-            left -= quotas[rule]
-        turns: Counter[int] = Counter()
-        batch: list[tuple[int, Candidate]] = []
-        for candidate in candidates:
-            if turns[candidate.rule] < quotas[candidate.rule]:
-                turns[candidate.rule] += 1
-                batch.append((turns[candidate.rule], candidate))
-        return [candidate for _, candidate in sorted(batch, key=lambda item: item[0])]
+def shared_out(candidates: Sequence[Candidate], max_per_rule: int) -> list[Candidate]:
+    """Return candidates in an order of which every beginning is shared out among the rules as evenly as can be.
+
+    First come the first candidates of all rules, then the second ones, and so on: wherever the room ends, what a rule
+    with few candidates leaves of its share has gone to those with more.
+
+    Args:
+        candidates: On offer.
+        max_per_rule: Candidates of one rule, at most.
+    """
+    counts: Counter[int] = Counter()
+    ranked: list[tuple[int, Candidate]] = []
+    for candidate in candidates:
+        if counts[candidate.rule] < max_per_rule:
+            ranked.append((counts[candidate.rule], candidate))
+            counts[candidate.rule] += 1
+    return [candidate for _, candidate in sorted(ranked, key=lambda item: item[0])]
