@@ -37,7 +37,7 @@ GROWTH: Final = 1.4
 MODELS: Final = ("roberta-2l", "gpt2-2l", "phi-2l", "vit-2l", "wav2vec2-2l", "t5-encoder-2l")
 
 EFFORTS: Final[Mapping[Kind, Effort]] = {
-    Kind.MODEL_FREE: Effort(num_updates=12, num_episodes=8, growth=GROWTH),
+    Kind.MODEL_FREE: Effort(num_updates=10, num_episodes=8, growth=GROWTH),
     Kind.IMAGINING: Effort(num_updates=4, num_episodes=2, growth=GROWTH),
     Kind.SHIPPED_MODEL_FREE: Effort(num_updates=3, num_episodes=2, growth=GROWTH),
     Kind.SHIPPED_PLANNING: Effort(num_updates=0, num_episodes=0, growth=GROWTH),

@@ -31,7 +31,6 @@ from rl.scene import priced_problem
 from rl.training_env import TaskSplit
 from rl.world import planning
 from rl.world import train as imagining
-from rl.world.checkpoint import load as load_world
 from rl.world.config import FitConfig, ImagineConfig, ModelConfig, WorldConfig
 from rl.world.stochastic import Openness
 
@@ -162,7 +161,6 @@ def train(kind: Kind, task: Task, book: PriceBook, seed: int, effort: Effort, fo
 
 def _plan(task: Task, seed: int, effort: Effort, clock: Clock) -> tuple[int, float]:
     """Search as ``--search world-model`` does; return the real steps and the gain of the greedy extraction."""
-    model, _ = load_world(planning.SHIPPED)
     session = Session(task.graph, task.rules)
     arena = Arena(
         session=session,
@@ -177,7 +175,7 @@ def _plan(task: Task, seed: int, effort: Effort, clock: Clock) -> tuple[int, flo
         ),
     )
     initial_us = arena.cost_us()
-    outcome = planning.Foresighted(model=model).run(arena, SearchBudget(max_enodes=_room(session, effort)))
+    outcome = planning.foresighted().run(arena, SearchBudget(max_enodes=_room(session, effort)))
     return outcome.num_steps, 1.0 - arena.cost_us() / initial_us
 
 

@@ -36,8 +36,7 @@ from rl.evaluate import model_task
 from rl.families.prices import CalibratedPrices, measured_fits
 from rl.families.regimes import Regime
 from rl.search import Learned
-from rl.world import planning
-from rl.world.checkpoint import load
+from rl.world.planning import foresighted
 
 if TYPE_CHECKING:
     from rl.comparison.attempts import Attempt, Contender
@@ -64,11 +63,10 @@ NUM_EPISODES: Final = 4
 
 def untrained(fallback: PriceSource, searches: Sequence[str]) -> list[Contender]:
     """Return the searches, and the agents that ship as ``eqsat run`` has them."""
-    ahead = planning.Foresighted(model=load(planning.SHIPPED)[0])
     return [
         *baselines(fallback, searches),
         SearchContender(name="ppo", search=Learned(checkpoint=shipped()), is_random=False, fallback=fallback),
-        SearchContender(name="world-model", search=ahead, is_random=True, fallback=fallback),
+        SearchContender(name="world-model", search=foresighted(), is_random=True, fallback=fallback),
     ]
 
 

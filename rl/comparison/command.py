@@ -21,8 +21,6 @@ from rl.comparison.summary import gain_table, standings, table
 from rl.families.prices import CalibratedPrices, measured_fits
 from rl.search import Learned
 from rl.world import planning
-from rl.world.checkpoint import load as load_world
-from rl.world.planning import Foresighted
 
 if TYPE_CHECKING:
     from rl.checkpoint import Checkpoint
@@ -96,8 +94,7 @@ def contenders(given: argparse.Namespace) -> list[Contender]:
                 PolicyContender(name=name, checkpoint=checkpoint, num_episodes=given.episodes, fallback=fallback)
             )
     for name, folder in worlds(given.worlds).items():
-        ahead = Foresighted(model=load_world(folder)[0])
-        found.append(SearchContender(name=name, search=ahead, is_random=True, fallback=fallback))
+        found.append(SearchContender(name=name, search=planning.foresighted(folder), is_random=True, fallback=fallback))
     found += baselines(fallback, [name for name in given.searches.split(",") if name])
     names = [contender.name for contender in found]
     if len(set(names)) < len(names):

@@ -21,6 +21,9 @@ from typing_extensions import override
 
 from eqsat.errors import UsageError
 from eqsat.search.interface import Arena, Outcome, Search, SearchBudget
+from rl.checkpoint import shipped
+from rl.observation import REBASE
+from rl.policy import Policy
 from rl.scene import Scene
 from rl.search import Chooser, follow, task_of
 from rl.world.accounts import Account, counted
@@ -64,6 +67,8 @@ class PlanConfig:
         horizon: Steps of an imagined episode.
         num_episodes: Imagined for each candidate in the world of each member.
         commit: Candidates that are applied before the next real look, at most.
+        foresight: What one standard deviation of the imagined returns of the options counts, in nats beside the
+            policy's own log-probabilities.
         penalty: See :class:`~rl.world.imagination.Terms`.
         gamma: Discount.
         lambda_: Of the returns.
@@ -73,32 +78,42 @@ class PlanConfig:
     horizon: int = 5
     num_episodes: int = 4
     commit: int = 1
-    penalty: float = 1.0
+    foresight: float = 1.0
+    penalty: float = 0.0
     gamma: float = 0.99
     lambda_: float = 0.95
 
 
 def plan(
-    model: WorldModel, state: LatentState, config: PlanConfig, max_enodes: float, generator: torch.Generator
+    model: WorldModel,
+    state: LatentState,
+    config: PlanConfig,
+    max_enodes: float,
+    generator: torch.Generator,
+    log_probs: Tensor | None = None,
 ) -> Plan:
     """Return what is best to be done in a state. No environment takes part.
 
     Args:
-        model: The world and the policy.
+        model: The world, and the policy that acts in imagination.
         state: One state, with a candidate at least.
         config: How far is looked ahead.
         max_enodes: Size of the e-graph at which an imagined episode ends.
         generator: The only source of chance, on the CPU.
+        log_probs: Of STOP, then of every candidate, by the policy that names the options; by the model's own where
+            they are left out; float (1 + num_candidates,).
     """
     with torch.no_grad():
-        options = _options(model, state, config.width)
+        known = judge(model.network, state).assessment.log_probs if log_probs is None else log_probs
+        options = _options(known, config.width)
         times = config.num_episodes * len(model.members)
         starts = state.select(torch.zeros(len(options) * times, dtype=torch.int64, device=options.device))
         first = _actions(starts, options.repeat_interleave(times))
         terms = Terms(horizon=config.horizon, gamma=config.gamma, penalty=config.penalty, max_enodes=max_enodes)
         imagined = imagine(model, starts, terms, generator, first=first)
         returns = returns_of(imagined, config.gamma, config.lambda_)[0].reshape(-1, times).mean(dim=1)
-        places = best_options(returns.cpu().numpy(), config.commit)
+        scores = config.foresight * standardised(returns.cpu().numpy()) + known[options].cpu().numpy()
+        places = best_options(scores, config.commit)
         if not places:
             return Plan(places=(), drop=0.0, uncertainty=0.0, num_imagined=imagined.num_steps)
         rows = options[torch.tensor(places, device=options.device)] - 1
@@ -111,27 +126,34 @@ def plan(
         )
 
 
-def best_options(returns: np.ndarray, commit: int) -> list[int]:
+def standardised(returns: np.ndarray) -> np.ndarray:
+    """Return how far each return is from their mean, in their standard deviations; float (num_options,)."""
+    spread: np.ndarray = (returns - returns.mean()) / max(float(returns.std()), _LEAST_SPREAD)
+    return spread
+
+
+_LEAST_SPREAD: Final = 1e-4
+"""Returns that are closer together than this, in shares of the model's price, are as good as the same."""
+
+
+def best_options(scores: np.ndarray, commit: int) -> list[int]:
     """Return the options to commit to, the best first; none where the first option, STOP, is best.
 
-    Each other than the best must promise at least half of what the best one promises beyond STOP.
+    Each other than the best must be better than STOP, and half as good as the best at least, as probabilities go.
 
     Args:
-        returns: Of STOP, then of each candidate; float (num_options,).
+        scores: Of STOP, then of each candidate, in nats; float (num_options,).
         commit: Options, at most.
     """
-    order = np.argsort(-returns, kind="stable")
-    if order[0] == 0:
-        return []
-    least = returns[0] + 0.5 * (returns[order[0]] - returns[0])
-    return [int(option) for option in order[:commit] if option != 0 and returns[option] >= least]
+    order = np.argsort(-scores, kind="stable")
+    least = max(scores[0], scores[order[0]] - math.log(2.0))
+    return [int(option) for option in order[:commit] if option and scores[option] >= least] if order[0] else []
 
 
-def _options(model: WorldModel, state: LatentState, width: int) -> Tensor:
+def _options(log_probs: Tensor, width: int) -> Tensor:
     """Return STOP, as 0, and the likeliest candidates, counted from 1; int64 (num_options,)."""
-    log_probs = judge(model.network, state).assessment.log_probs[1:]
-    likely = torch.argsort(log_probs, descending=True, stable=True)[:width]
-    return torch.cat([torch.zeros_like(likely[:1]), 1 + likely])
+    likely = 1 + torch.argsort(log_probs[1:], descending=True, stable=True)[:width]
+    return torch.cat([torch.zeros_like(likely[:1]), likely])
 
 
 def _actions(starts: LatentState, options: Tensor) -> Tensor:
@@ -147,10 +169,12 @@ class Foresighted(Search):
 
     Attributes:
         model: The world model.
+        policy: Names the options and says how likely they are; the world model's own where it is left out.
         config: How far is looked ahead.
     """
 
     model: WorldModel
+    policy: Policy | None = None
     config: PlanConfig = PlanConfig()
 
     @override
@@ -160,7 +184,7 @@ class Foresighted(Search):
         first = scene.look(has_rebase=False)
         initial_us = first.selection.cost_us
         generator = torch.Generator().manual_seed(arena.rng.getrandbits(31))
-        foresight = _Foresight(self.model, self.config, arena, budget.max_enodes, initial_us, generator)
+        foresight = _Foresight(self, arena, budget.max_enodes, initial_us, generator)
         outcome, last = follow(foresight, scene, first, arena, budget)
         account = Account(
             num_episodes=1,
@@ -182,8 +206,7 @@ class _Foresight(Chooser):
 
     def __init__(
         self,
-        model: WorldModel,
-        config: PlanConfig,
+        how: Foresighted,
         arena: Arena,
         max_enodes: float,
         initial_us: float,
@@ -191,8 +214,7 @@ class _Foresight(Chooser):
     ) -> None:
         self.drop = 0.0
         self.num_imagined = 0
-        self._model = model
-        self._config = config
+        self._how = how
         self._arena = arena
         self._max_enodes = max_enodes
         self._initial_us = initial_us
@@ -202,9 +224,11 @@ class _Foresight(Chooser):
     @override
     def choose(self, look: Look) -> Sequence[int]:
         costs = np.array([math.log(max(look.selection.cost_us, 1e-3) / max(self._initial_us, 1e-3))])
+        model, policy = self._how.model, self._how.policy
         with torch.no_grad():
-            state = self._model.encode([look.observation], costs, np.array([self._arena.size().num_enodes]))
-        made = plan(self._model, state, self._config, self._max_enodes, self._generator)
+            state = model.encode([look.observation], costs, np.array([self._arena.size().num_enodes]))
+        known = None if policy is None else _without_rebase(policy.probabilities(look.observation))
+        made = plan(model, state, self._how.config, self._max_enodes, self._generator, known)
         self.drop += made.drop
         self.num_imagined += made.num_imagined
         self._last = made
@@ -214,6 +238,11 @@ class _Foresight(Chooser):
     def remark(self, before_us: float, after_us: float) -> str:
         foreseen = f"{math.expm1(-self._last.drop):+.2%} ± {self._last.uncertainty:.2%}"
         return f"{_drop(before_us, after_us):+.2%}, foreseen {foreseen}"
+
+
+def _without_rebase(probabilities: np.ndarray) -> Tensor:
+    """Return the log-probabilities of STOP and of every candidate; float (1 + num_candidates,)."""
+    return torch.from_numpy(np.delete(probabilities, REBASE)).clamp_min(math.ulp(0.0)).log().float()
 
 
 def described(account: Account, foreseen: float, initial_us: float, final_us: float) -> str:
@@ -237,12 +266,30 @@ def _drop(before_us: float, after_us: float) -> float:
     return after_us / before_us - 1.0 if before_us > 0 else 0.0
 
 
+def foresighted(
+    world: Path = SHIPPED, config: PlanConfig = PlanConfig(), *, has_own_policy: bool = False
+) -> Foresighted:
+    """Return the search by a world model.
+
+    Args:
+        world: Folder of the world model.
+        config: How far is looked ahead.
+        has_own_policy: True lets the world model's own policy name the options, False the policy that ships.
+
+    Raises:
+        UsageError: One of them cannot be read.
+    """
+    model, _ = load(world)
+    return Foresighted(model=model, policy=None if has_own_policy else Policy(shipped().build()), config=config)
+
+
 def world_model(options: Mapping[str, str]) -> Search:
     """Return the search from its options, which are text, and let networks of this process use one thread.
 
     Args:
-        options: ``world``: the folder of a world model, the one that ships where it is left out; ``width``,
-            ``horizon``, ``episodes`` and ``commit``: see :class:`PlanConfig`.
+        options: ``world``: the folder of a world model, the one that ships where it is left out; ``policy``: who names
+            the options, ``shipped`` or the world model's ``own``; ``width``, ``horizon``, ``episodes`` and ``commit``:
+            see :class:`PlanConfig`.
 
     Raises:
         UsageError: An option is wrong, or there is no world model.
@@ -250,14 +297,17 @@ def world_model(options: Mapping[str, str]) -> Search:
     numbers = {"width": "width", "horizon": "horizon", "episodes": "num_episodes", "commit": "commit"}
     given: dict[str, int] = {}
     for option, text in options.items():
-        if option == "world":
+        if option in {"world", "policy"}:
             continue
         if option not in numbers:
-            known = ", ".join(sorted([*numbers, "world"]))
+            known = ", ".join(sorted([*numbers, "policy", "world"]))
             raise UsageError(f"search 'world-model' has no option {option!r} (it has: {known})")
         if not text.isdecimal() or not int(text):
             raise UsageError(f"option {option!r} must be a number above 0, not {text!r}")
         given[numbers[option]] = int(text)
+    named = options.get("policy", "shipped")
+    if named not in {"shipped", "own"}:
+        raise UsageError(f"option 'policy' must be 'shipped' or 'own', not {named!r}")
     torch.set_num_threads(1)
-    model, _ = load(Path(options["world"]) if "world" in options else SHIPPED)
-    return Foresighted(model=model, config=replace(PlanConfig(), **given))
+    world = Path(options["world"]) if "world" in options else SHIPPED
+    return foresighted(world, replace(PlanConfig(), **given), has_own_policy=named == "own")
