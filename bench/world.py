@@ -1,4 +1,7 @@
-"""How well world models foresee, kind against kind: ``python -m bench.world [--seeds N] [--json FILE]``.
+"""How well world models foresee: ``python -m bench.world [--shipped] [--seeds N] [--json FILE]``.
+
+``--shipped`` asks the world model that ships about tasks of kinds held out of training, other episodes for each seed,
+and times imagined steps against real ones. Without it, kind stands against kind:
 
 Every model learns from the same real episodes of training tasks, encoded by the policy that ships, and is asked about
 the same episodes of kinds of tasks held out of training: from a real state on, with the real actions and nothing else.
@@ -27,10 +30,13 @@ from rl.env import EGraphEnv, Settings
 from rl.families import Split, make_tasks
 from rl.policy import Policy
 from rl.world.assessment import assess
+from rl.world.checkpoint import load
 from rl.world.collect import explorer
 from rl.world.config import FitConfig, ModelConfig
+from rl.world.evaluate import Evaluation, evaluate
 from rl.world.fit import Fitter
 from rl.world.model import WorldModel
+from rl.world.planning import SHIPPED
 from rl.world.replay import Trajectory, play
 from rl.world.stochastic import Openness
 
@@ -72,10 +78,31 @@ def fitted(openness: Openness, trajectories: Sequence[Trajectory], seed: int, nu
     return model
 
 
-def row(openness: Openness, seed: int, seconds: float, foresights: Sequence[Foresight]) -> dict[str, Any]:
+def row(openness: str, seed: int, seconds: float, foresights: Sequence[Foresight]) -> dict[str, Any]:
     """Return what one model came to."""
     told = [{name: value for name, value in asdict(each).items() if name != "tallies"} for each in foresights]
-    return {"openness": str(openness), "seed": seed, "seconds": seconds, "foresights": told}
+    return {"openness": openness, "seed": seed, "seconds": seconds, "foresights": told}
+
+
+def asked_shipped(num_seeds: int, num_tasks: int) -> list[dict[str, Any]]:
+    """Return how well the world model that ships foresees, once for each seed.
+
+    Args:
+        num_seeds: Of the episodes.
+        num_tasks: Tasks that are played.
+    """
+    model, _ = load(SHIPPED)
+    rows = []
+    for seed in range(num_seeds):
+        tasks = make_tasks(range(num_tasks * seed, num_tasks * (seed + 1)), split=Split.HELD_OUT)
+        report = evaluate(model, tasks, Evaluation(seed=seed))
+        told = row("shipped", seed, 0.0, report.foresights)
+        speed = {"real_s": report.speed.real_s, "imagined_s": report.speed.imagined_s, "ratio": report.speed.ratio}
+        rows.append(told | {"speed": speed, "num_steps": report.num_steps})
+        say(
+            f"shipped, seed {seed}: {report.num_steps} real steps; imagined ones {report.speed.ratio:.0f} times as fast"
+        )
+    return rows
 
 
 def table(rows: Sequence[Mapping[str, Any]]) -> str:
@@ -106,7 +133,8 @@ def say(line: str) -> None:
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run the command and return its exit code."""
     parser = argparse.ArgumentParser(prog="python -m bench.world", description=__doc__)
-    parser.add_argument("--seeds", type=int, default=5, help="models of each kind")
+    parser.add_argument("--shipped", action="store_true", help="ask the world model that ships")
+    parser.add_argument("--seeds", type=int, default=5, help="models of each kind, or sets of tasks")
     parser.add_argument("--tasks", type=int, default=40, help="training tasks to learn from")
     parser.add_argument("--held-out", type=int, default=12, help="tasks to be asked about")
     parser.add_argument("--episodes", type=int, default=2, help="of each task")
@@ -114,6 +142,11 @@ def main(arguments: Sequence[str] | None = None) -> int:
     parser.add_argument("--json", type=Path, help="write everything here")
     given = parser.parse_args(arguments)
     torch.set_num_threads(1)
+    if given.shipped:
+        rows = asked_shipped(given.seeds, given.held_out)
+        write({"rows": rows, "held_out": given.held_out}, given.json)
+        say(table(rows))
+        return 0
     known = episodes(Split.TRAIN, given.tasks, given.episodes)
     asked = episodes(Split.HELD_OUT, given.held_out, given.episodes)
     num_steps = sum(each.num_steps for each in known)
@@ -125,14 +158,19 @@ def main(arguments: Sequence[str] | None = None) -> int:
             model = fitted(openness, known, seed, given.updates)
             seconds = time.monotonic() - began
             rng = np.random.default_rng(seed)
-            rows.append(row(openness, seed, seconds, assess(model, asked, gamma=GAMMA, rng=rng)))
+            rows.append(row(str(openness), seed, seconds, assess(model, asked, gamma=GAMMA, rng=rng)))
             say(f"{openness}, seed {seed}: {seconds:.0f} s")
-            if given.json is not None:
-                document = {"schema": 1, **made_with("torch"), "num_steps": num_steps, "rows": rows}
-                document |= {"updates": given.updates, "tasks": given.tasks, "held_out": given.held_out}
-                given.json.write_text(json.dumps(document, indent=1) + "\n", encoding="utf-8")
+            settings = {"updates": given.updates, "tasks": given.tasks, "held_out": given.held_out}
+            write({"num_steps": num_steps, "rows": rows, **settings}, given.json)
     say(table(rows))
     return 0
+
+
+def write(document: Mapping[str, Any], path: Path | None) -> None:
+    """Write what there is so far, where that is asked for."""
+    if path is not None:
+        text = json.dumps({"schema": 1, **made_with("torch"), **document}, indent=1)
+        path.write_text(text + "\n", encoding="utf-8")
 
 
 if __name__ == "__main__":

@@ -151,7 +151,8 @@ class WorldConfig:
         max_replay_steps: Steps that are kept, at most.
         validate_every: Rounds from one validation to the next.
         device: ``cpu``, ``cuda``, or ``auto``: CUDA where there is a device. Episodes are played on the CPU.
-        start: Folder of the policy, or of the world model, to begin with; new ones where it is empty.
+        start: Folder of the policy, or of the world model, to begin with, or ``shipped`` for the policy that comes with
+            the package; new ones where it is empty.
         network: Shape of the encoder and of the policy's heads, where training does not start from a policy.
         model: Shape of the rest, where training does not start from a world model.
         fit: How the world is learnt.

@@ -46,6 +46,8 @@ if TYPE_CHECKING:
 WORLD: Final = "world"
 BEST: Final = "best"
 CURVES: Final = "curves.jsonl"
+SHIPPED: Final = "shipped"
+"""Stands for the policy that comes with the package."""
 
 
 class WorldCurve(StrEnum):
@@ -201,11 +203,12 @@ class _Training:
         device = torch.device(
             ("cuda" if torch.cuda.is_available() else "cpu") if config.device == "auto" else config.device
         )
-        if config.start and (Path(config.start) / DESCRIPTION).exists():
-            model, self._statistics = load(Path(config.start), device)
+        start = policies.SHIPPED if config.start == SHIPPED else Path(config.start)
+        if config.start and (start / DESCRIPTION).exists():
+            model, self._statistics = load(start, device)
             return model
         if config.start:
-            checkpoint = policies.load(Path(config.start))
+            checkpoint = policies.load(start)
             self._statistics = checkpoint.statistics
             return WorldModel(checkpoint.build(), config.model).to(device)
         network = Network(config.network)

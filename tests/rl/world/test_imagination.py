@@ -92,6 +92,9 @@ def test_an_episode_ends_where_the_egraph_is_too_large() -> None:
     assert len(imagined.steps) == 1
     assert imagined.steps[0].continues.all()
     assert imagined.steps[0].next_values.any()
+    room = imagine(model, start, Terms(horizon=5, gamma=1.0, max_enodes=100.0, is_room=True), seeded())
+    assert room.steps[0].continues.all()
+    assert not room.steps[0].next_values.any(), "nothing comes after the room that a task gives"
 
 
 def test_the_first_action_can_be_given() -> None:

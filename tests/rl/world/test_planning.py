@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import itertools
 from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -12,16 +13,18 @@ import torch
 
 from eqsat.errors import UsageError
 from eqsat.search.interface import Arena, SearchBudget, StopReason
+from rl.policy import Policy
 from rl.statistics import FeatureStatistics
 from rl.world.checkpoint import save
 from rl.world.model import WorldModel
-from rl.world.planning import Foresighted, PlanConfig, best_options, plan, world_model
+from rl.world.planning import Foresighted, PlanConfig, best_options, plan, standardised, world_model
 from tests.finalists import models
 from tests.rl import worlds
 from tests.rl.world import trajectories
 from tests.rl.world.test_latent import state
 
 QUICK = PlanConfig(width=3, horizon=2, num_episodes=2)
+FAR_SIGHTED = replace(QUICK, foresight=100.0)
 
 
 def world(drop: float) -> WorldModel:
@@ -50,7 +53,7 @@ def test_it_applies_what_promises_a_gain(tmp_path: Path) -> None:
 
 def test_it_stops_where_nothing_promises_a_gain(tmp_path: Path) -> None:
     arena, told = worlds.arena_of(worlds.branch_task(tmp_path))
-    outcome = Foresighted(model=world(-0.5), config=QUICK).run(arena, SearchBudget())
+    outcome = Foresighted(model=world(-0.5), config=FAR_SIGHTED).run(arena, SearchBudget())
     assert (outcome.stop_reason, outcome.num_steps, told) == (StopReason.NO_GAIN, 0, [])
 
 
@@ -112,17 +115,47 @@ def test_a_plan_names_the_candidate_that_promises_most() -> None:
     assert len(better.places) == 1
 
 
+def test_the_policy_names_and_weighs_the_options() -> None:
+    model, where = world(0.3), state([6])
+    log_probs = torch.tensor([-4.0, -3.0, -0.5, -3.0, -3.0, -3.0, -3.0])
+    for width, foresight, expected in ((6, 0.0, (1,)), (1, 100.0, (1,)), (6, 100.0, None)):
+        config = PlanConfig(width=width, horizon=1, foresight=foresight)
+        made = plan(model, where, config, np.inf, torch.Generator().manual_seed(0), log_probs)
+        assert expected is None or made.places == expected
+    certain = torch.tensor([-0.1, -9.0, -9.0, -9.0, -9.0, -9.0, -9.0])
+    assert plan(model, where, PlanConfig(), np.inf, torch.Generator().manual_seed(0), certain).places == ()
+
+
+def test_a_policy_beside_the_world_model_decides_too(tmp_path: Path) -> None:
+    """A policy that always stops outweighs what a world promises."""
+    network = trajectories.model().network
+    with torch.no_grad():
+        network.stop[-1].get_parameter("bias").fill_(50.0)
+    for policy, num_steps in ((Policy(network), 0), (None, 1)):
+        arena, _ = worlds.arena_of(worlds.branch_task(tmp_path))
+        found = Foresighted(model=world(0.5), policy=policy, config=QUICK).run(arena, SearchBudget())
+        assert min(found.num_steps, 1) == num_steps
+
+
 @pytest.mark.parametrize(
-    ("returns", "commit", "expected"),
+    ("scores", "commit", "expected"),
     [
         ([0.1, 0.0, 0.05], 2, []),
         ([0.0, 0.2, 0.3], 1, [2]),
-        ([0.0, 0.2, 0.3, 0.1], 3, [2, 1]),
-        ([0.1, 0.12, 0.3], 3, [2]),
+        ([0.0, 0.2, 0.3, 0.1], 3, [2, 1, 3]),
+        ([0.0, 0.2, 0.3, 0.1], 2, [2, 1]),
+        ([0.25, 0.2, 0.3, 0.28], 3, [2, 3]),
+        ([-5.0, -0.9, 0.0, -0.6], 3, [2, 3]),
     ],
 )
-def test_which_options_are_committed_to(returns: list[float], commit: int, expected: list[int]) -> None:
-    assert best_options(np.array(returns), commit) == expected
+def test_which_options_are_committed_to(scores: list[float], commit: int, expected: list[int]) -> None:
+    assert best_options(np.array(scores), commit) == expected
+
+
+def test_returns_count_in_their_own_spread() -> None:
+    assert standardised(np.array([1.0, 3.0])).tolist() == [-1.0, 1.0]
+    assert standardised(np.array([0.1, 0.3])) == pytest.approx([-1.0, 1.0])
+    assert np.abs(standardised(np.array([0.0, 1e-6]))).max() < 0.01, "as good as the same"
 
 
 def test_it_needs_the_surroundings(tmp_path: Path) -> None:
@@ -137,6 +170,16 @@ def test_options_are_text(tmp_path: Path) -> None:
     made = world_model({"world": str(tmp_path), "width": "3", "episodes": "2"})
     assert isinstance(made, Foresighted)
     assert (made.config.width, made.config.num_episodes, made.config.horizon) == (3, 2, PlanConfig().horizon)
-    for options, message in (({"depth": "3"}, "no option"), ({"width": "0"}, "above 0"), ({"world": "none"}, "none")):
+    assert isinstance(made.policy, Policy)
+    own = world_model({"world": str(tmp_path), "policy": "own"})
+    assert isinstance(own, Foresighted)
+    assert own.policy is None
+    wrong = (
+        ({"depth": "3"}, "no option"),
+        ({"width": "0"}, "above 0"),
+        ({"world": "none"}, "none"),
+        ({"policy": "mine"}, "'shipped' or 'own'"),
+    )
+    for options, message in wrong:
         with pytest.raises(UsageError, match=message):
             world_model({"world": str(tmp_path), **options})

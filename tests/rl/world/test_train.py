@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from dataclasses import replace
+from dataclasses import asdict, replace
 from functools import partial
 from pathlib import Path
 
@@ -26,6 +26,7 @@ from rl.world.collect import choose_tasks, explorer, novelties
 from rl.world.config import FitConfig, ImagineConfig, ModelConfig, WorldConfig, read_config
 from rl.world.evaluate import Evaluation, evaluate
 from rl.world.fit import encode_all
+from rl.world.planning import SHIPPED
 from tests.rl import worlds
 from tests.rl.observations import observation
 from tests.rl.world import trajectories
@@ -102,7 +103,12 @@ def test_settings_are_read_and_checked(tmp_path: Path) -> None:
 
 
 def test_the_default_settings_are_settings() -> None:
-    assert read_config(Path(training.__file__).parent / "default.toml").episodes.max_steps == 24
+    config = read_config(Path(training.__file__).parent / "default.toml")
+    assert (config.start, config.episodes.max_steps) == (training.SHIPPED, 32)
+    notes = json.loads((SHIPPED / DESCRIPTION).read_text())["notes"]["config"]
+    settings = json.loads(json.dumps(asdict(config)))
+    for table in ("fit", "imagine", "episodes", "tasks"):
+        assert {**settings[table], **notes[table]} == settings[table], "the shipped one was trained otherwise"
 
 
 def test_the_command_says_what_is_wrong(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
