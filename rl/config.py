@@ -59,13 +59,16 @@ class TaskConfig:
         num_training: Tasks of the families of :mod:`rl.families`.
         num_validation: Others, never trained on: half of the same kinds, half of kinds held out.
         first_seed: Seed of the first task; the others count on.
-        models: Model files to train on instead; they are their own validation.
+        models: Model files to train on instead; they are their own validation. Their prices are measured on this
+            machine, and kept in the user's price database.
+        is_tabulated: True takes those prices from a fixed table instead, which needs no device.
     """
 
     num_training: int = 400
     num_validation: int = 24
     first_seed: int = 0
     models: tuple[str, ...] = ()
+    is_tabulated: bool = False
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -13,6 +13,7 @@ from typing_extensions import override
 
 from eqsat.extraction.problem import NoSelectionError
 from eqsat.finalists.build import build, discard
+from eqsat.runtime.errors import MeasurementError
 from eqsat.runtime.measurements import Contender
 from eqsat.runtime.runtime import Runtime
 from eqsat.runtime.settings import SessionSettings
@@ -34,8 +35,8 @@ class MeasuredGain(FinalGain):
     """Measures the current extraction from end to end: seconds, where an extracted price takes milliseconds.
 
     What ONNX Runtime makes the same model of as the original gains exactly 0; a finalist that was measured before, or
-    is the same to ONNX Runtime as one that was, is not measured again. One that cannot be written or run gains 0, since
-    a run would keep its input.
+    is the same to ONNX Runtime as one that was, is not measured again. What cannot be written or run gains 0, since a
+    run would keep its input.
     """
 
     def __init__(
@@ -69,9 +70,9 @@ class MeasuredGain(FinalGain):
     def __call__(self, ending: Ending) -> float:
         task = ending.task
         settings = SessionSettings(providers=(task.provider,), threads=self._threads)
-        original, own = self._original(task, settings)
         finalist = self._folder / "finalist.onnx"
         try:
+            original, own = self._original(task, settings)
             choice = ending.snapshot.priced(ending.session).choice(ending.selection)
             build(ending.session, choice, self._runtime, finalist)
             made = self._runtime.optimized_fingerprint(finalist, settings)
@@ -80,7 +81,7 @@ class MeasuredGain(FinalGain):
             if (task.name, made) not in self._known:
                 self._known[task.name, made] = self._measure(task, original, finalist, settings)
             return self._known[task.name, made]
-        except (UnwritableError, NoSelectionError):
+        except (UnwritableError, NoSelectionError, MeasurementError):
             return 0.0
         finally:
             discard(finalist)

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import atexit
 import math
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
-from functools import partial
+from contextlib import ExitStack
+from dataclasses import dataclass, replace
+from functools import cache, partial
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -14,6 +16,7 @@ from rl.rewards import ExactGain, FinalGain, Rewards
 from rl.tasks import Task, read_task
 
 if TYPE_CHECKING:
+    from rl.comparison.device import Device
     from rl.config import EpisodeConfig, TaskConfig
 
 
@@ -60,7 +63,7 @@ def _final_gain(config: EpisodeConfig) -> FinalGain | None:
 def source_of(config: TaskConfig) -> TaskSource:
     """Return what makes the tasks that settings ask for."""
     if config.models:
-        return partial(_models, tuple(config.models))
+        return partial(_models, tuple(config.models), is_tabulated=config.is_tabulated)
     return partial(_families, config)
 
 
@@ -73,10 +76,22 @@ def _families(config: TaskConfig) -> TaskSplit:
     )
 
 
-def _models(paths: tuple[str, ...]) -> TaskSplit:
+def _models(paths: tuple[str, ...], *, is_tabulated: bool) -> TaskSplit:
     from eqsat.rules.book import load_rules
     from rl.prices import TablePrices
 
-    rules, prices = load_rules(), TablePrices()
-    tasks = [read_task(Path(path), rules.select(), prices) for path in paths]
+    rules, table = load_rules(), TablePrices()
+    tasks = [read_task(Path(path), rules.select(), table) for path in paths]
+    if not is_tabulated:
+        tasks = [replace(task, prices=_device().prices(task.graph.opset)) for task in tasks]
     return TaskSplit(training=tasks, validation=tasks)
+
+
+@cache
+def _device() -> Device:
+    """Return the machine that this process measures on; what runs on it ends with the process."""
+    from rl.comparison.device import Device
+
+    stack = ExitStack()
+    atexit.register(stack.close)
+    return stack.enter_context(Device(None))

@@ -8,9 +8,8 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from eqsat.runtime.settings import SessionSettings
 from rl.env import EGraphEnv, Settings
-from rl.measured import EndToEndGain, Source
+from rl.measured_gain import MeasuredGain
 from rl.rewards import ExactGain, Rewards, discounted_sum, potential, shaping
 from tests.finalists import models
 from tests.finalists.fake_runtime import FakeRuntime
@@ -77,20 +76,15 @@ def test_a_measurement_decides_where_there_is_one(tmp_path: Path, whole_us: dict
     model = models.make(nodes, [("x", [2, 3])], [("y", [2, 3])])
     minus = models.rewrite("(Add (Neg x) y)", "(Sub y x)", "add-of-neg")
     runtime = FakeRuntime({"Neg": 20.0, "Sub": 10.0}, whole_us).as_runtime()
-    source = Source(path=models.save(tmp_path / "source.onnx", model), feeds={"x": np.zeros((2, 3), np.float32)})
-    measured = EndToEndGain(runtime=runtime, settings=SessionSettings(), sources={"tiny": source}, folder=tmp_path)
+    measured = MeasuredGain(runtime)
     env = EGraphEnv([worlds.task(tmp_path, model, minus)], Settings(rewards=Rewards(gamma=1.0)), final_gain=measured)
     env.reset(seed=0)
     first = env.step(np.int64(worlds.action_of(env, "add-of-neg")))[1]
     assert first + env.step(np.int64(0))[1] == pytest.approx(gain, abs=0.02)
-    assert not (tmp_path / "finalist.onnx").exists()
 
 
 def test_what_cannot_be_run_has_gained_nothing(tmp_path: Path) -> None:
-    model = models.chain(1)
     runtime = FakeRuntime(failing=frozenset({"Neg"})).as_runtime()
-    source = Source(path=models.save(tmp_path / "source.onnx", model), feeds={})
-    measured = EndToEndGain(runtime=runtime, settings=SessionSettings(), sources={"tiny": source}, folder=tmp_path)
-    env = EGraphEnv([worlds.task(tmp_path, model, worlds.ABS)], final_gain=measured)
+    env = EGraphEnv([worlds.task(tmp_path, models.chain(1), worlds.ABS)], final_gain=MeasuredGain(runtime))
     env.reset(seed=0)
     assert env.step(np.int64(0))[1] == 0.0

@@ -10,8 +10,11 @@ from typer.testing import CliRunner
 from eqsat.console import app
 from eqsat.errors import UsageError
 from rl.checkpoint import load
+from rl.config import TaskConfig
 from rl.curves import read_curves
+from rl.prices import MeasuredPrices, TablePrices
 from rl.training_command import main
+from rl.training_env import source_of
 from tests.finalists import models
 
 SETTINGS = """
@@ -25,6 +28,8 @@ embedding = 8
 num_rounds = 1
 [episodes]
 max_steps = 2
+[tasks]
+is_tabulated = true
 """
 
 
@@ -43,6 +48,15 @@ def test_both_train_the_same(tmp_path: Path, given: list[str], capsys: pytest.Ca
     assert "chain" in result.output.splitlines()[-2]
     one, two = (load(tmp_path / name / "best") for name in ("one", "two"))
     assert all(each.equal(two.weights[name]) for name, each in one.weights.items())
+
+
+def test_models_have_prices_of_this_machine(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path))
+    path = str(models.save(tmp_path / "chain.onnx", models.chain(3)))
+    for is_tabulated, kind in ((False, MeasuredPrices), (True, TablePrices)):
+        split = source_of(TaskConfig(models=(path,), is_tabulated=is_tabulated))()
+        assert [type(task.prices) for task in split.training] == [kind]
+    assert (tmp_path / "eqsat" / "prices.sqlite").exists()
 
 
 def test_it_goes_on(tmp_path: Path, given: list[str]) -> None:

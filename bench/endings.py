@@ -1,0 +1,163 @@
+"""What an end-to-end reward is worth: ``python -m bench.endings [--models NAMES] [--seeds N] [--json FILE]``.
+
+Two agents get to know one model from nothing, at prices measured on this machine. One is paid at STOP what the prices
+say; the other what the finalist gains by the clock, measured in pairs of fresh sessions. What each finds in the end, by
+its likeliest actions, is then measured by the clock for both, in more pairs than training had.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import statistics
+import sys
+import tempfile
+from collections.abc import Sequence
+from dataclasses import asdict, dataclass, replace
+from pathlib import Path
+from typing import TYPE_CHECKING, Final
+
+import torch
+
+from bench.latency import made_with
+from bench.learners import Effort, model_free_config
+from bench.models import UnknownModelError, UnsupportedVariantError, export
+from eqsat.errors import EqsatError
+from rl import train as model_free
+from rl.checkpoint import load
+from rl.comparison.device import Device
+from rl.evaluate import model_task
+from rl.families.regimes import Regime
+from rl.measured_gain import MeasuredGain
+from rl.policy import Policy
+from rl.rewards import Ending
+from rl.rollout import Order, play
+from rl.training_env import TaskSplit, make_env
+
+if TYPE_CHECKING:
+    from rl.tasks import Task
+
+MODELS: Final = ("roberta-2l", "gpt2-2l")
+NUM_PAIRS: Final = 12
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Ended:
+    """What one agent found.
+
+    Attributes:
+        model: What it trained on.
+        is_measured: Whether STOP paid by the clock.
+        seed: Seed of its draws.
+        priced_gain: Relative drop of the sum of prices.
+        gain: Relative drop of the latency from end to end.
+    """
+
+    model: str
+    is_measured: bool
+    seed: int
+    priced_gain: float
+    gain: float
+
+
+def train(task: Task, effort: Effort, seed: int, *, is_measured: bool, clock: MeasuredGain) -> Ended:
+    """Train on a task, and return what the best policy finds.
+
+    Args:
+        task: With prices measured on this machine.
+        effort: How much is trained.
+        seed: Seed of every draw.
+        is_measured: Whether STOP pays by the clock.
+        clock: Measures what is found.
+    """
+    config = model_free_config(seed, effort)
+    config = replace(config, episodes=replace(config.episodes, is_measured=is_measured))
+    split = TaskSplit(training=[task], validation=[task])
+    with tempfile.TemporaryDirectory() as folder:
+        model_free.train(config, lambda: split, Path(folder))
+        policy = Policy.of(load(Path(folder) / model_free.BEST))
+    env = make_env(replace(config.episodes, is_measured=False), lambda: split)
+    episode = play(env, policy, Order(task=task.name, seed=seed, is_greedy=True))
+    ending = Ending(
+        task=task,
+        session=env.scene.session,
+        snapshot=env.look.snapshot,
+        selection=env.look.selection,
+        initial_us=episode.initial_us,
+    )
+    return Ended(
+        model=task.name, is_measured=is_measured, seed=seed, priced_gain=episode.gain, gain=max(0.0, clock(ending))
+    )
+
+
+def table(found: Sequence[Ended]) -> str:
+    """Return medians over the seeds, and ranges, as text."""
+    lines = [f"{'model':<14} {'STOP pays':<12} {'by prices':>9} {'by the clock':>12}  range"]
+    for model in dict.fromkeys(each.model for each in found):
+        for is_measured in (False, True):
+            own = [each for each in found if (each.model, each.is_measured) == (model, is_measured)]
+            gains = [each.gain for each in own]
+            lines.append(
+                f"{model:<14} {'by the clock' if is_measured else 'by prices':<12} "
+                f"{statistics.median(each.priced_gain for each in own):9.1%} {statistics.median(gains):12.1%}  "
+                f"{min(gains):.1%} to {max(gains):.1%}"
+            )
+    return "\n".join(lines)
+
+
+def say(line: str) -> None:
+    """Print a line at once."""
+    sys.stdout.write(line + "\n")
+    sys.stdout.flush()
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Run the command and return its exit code."""
+    parser = argparse.ArgumentParser(prog="python -m bench.endings", description=__doc__)
+    parser.add_argument("--models", nargs="+", default=list(MODELS), metavar="NAME", help="models of bench.models")
+    parser.add_argument("--size", default="full", choices=("small", "full"), help="size of models")
+    parser.add_argument("--seeds", type=int, default=3, help="trainings of each agent on each model")
+    parser.add_argument("--updates", type=int, default=4, help="updates of a training, of 6 episodes each")
+    parser.add_argument("--growth", type=float, default=1.4, help="room, as a multiple of the model's own size")
+    parser.add_argument("--database", type=Path, help="price database; the user's own by default")
+    parser.add_argument("--json", type=Path, help="write everything here")
+    given = parser.parse_args(arguments)
+    torch.set_num_threads(1)
+    effort = Effort(num_updates=given.updates, num_episodes=6, growth=given.growth)
+    found: list[Ended] = []
+    try:
+        with Device(given.database) as device:
+            clock = MeasuredGain(num_pairs=NUM_PAIRS)
+            for name in given.models:
+                task, _ = model_task(export(name, size=given.size), device, Regime.DEFAULT)
+                for seed in range(given.seeds):
+                    for is_measured in (False, True):
+                        named = replace(task, name=name)
+                        found.append(train(named, effort, seed, is_measured=is_measured, clock=clock))
+                        last = found[-1]
+                        say(f"{name}, seed {seed}, measured {is_measured}: {last.priced_gain:.1%}, {last.gain:.1%}")
+                    write(found, given, device.name)
+    except (EqsatError, UnknownModelError, UnsupportedVariantError) as error:
+        sys.stderr.write(f"error: {error}\n")
+        return 2
+    say(table(found))
+    return 0
+
+
+def write(found: Sequence[Ended], given: argparse.Namespace, device: str) -> None:
+    """Write what there is so far, where that is asked for."""
+    if given.json is None:
+        return
+    document = {
+        "schema": 1,
+        **made_with("torch", "onnxruntime-gpu"),
+        "device": device,
+        "updates": given.updates,
+        "growth": given.growth,
+        "ended": [asdict(each) for each in found],
+    }
+    given.json.write_text(json.dumps(document, indent=1) + "\n", encoding="utf-8")
+
+
+if __name__ == "__main__":
+    sys.exit(main())
