@@ -9,7 +9,6 @@ ranges are in the file.
 from __future__ import annotations
 
 import argparse
-import json
 import statistics
 import sys
 import tempfile
@@ -20,10 +19,11 @@ from typing import TYPE_CHECKING, Any, Final
 
 import torch
 
-from bench.latency import made_with
+from bench.documents import write_results
 from bench.learners import Effort, Kind, Way, train
 from bench.models import UnknownModelError, UnsupportedVariantError, export
 from eqsat.errors import EqsatError
+from rl.comparison.command import say
 from rl.comparison.device import Device
 from rl.evaluate import model_task
 from rl.families.regimes import Regime
@@ -118,12 +118,6 @@ def table(found: Sequence[Mapping[str, Any]]) -> str:
     return "\n".join([head, *lines])
 
 
-def say(line: str) -> None:
-    """Print a line at once."""
-    sys.stdout.write(line + "\n")
-    sys.stdout.flush()
-
-
 def parser() -> argparse.ArgumentParser:
     """Return the command line."""
     made = argparse.ArgumentParser(prog="python -m bench.efficiency", description=__doc__)
@@ -157,7 +151,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
                             f"{name}  {kind}  seed {seed}: {way.gain:.1%}, {last.num_steps} steps, "
                             f"{last.num_prices} prices, {last.seconds:.0f} s"
                         )
-                    write(ways, given, device.name)
+                    write_results(given.json, document(ways, device.name), "torch", "onnxruntime-gpu")
     except (EqsatError, UnknownModelError, UnsupportedVariantError) as error:
         sys.stderr.write(f"error: {error}\n")
         return 2
@@ -165,19 +159,9 @@ def main(arguments: Sequence[str] | None = None) -> int:
     return 0
 
 
-def write(ways: Sequence[Way], given: argparse.Namespace, device: str) -> None:
-    """Write what there is so far, where that is asked for."""
-    if given.json is None:
-        return
-    document = {
-        "schema": 1,
-        **made_with("torch", "onnxruntime-gpu"),
-        "device": device,
-        "growth": GROWTH,
-        "rows": rows(ways),
-        "ways": [asdict(way) for way in ways],
-    }
-    given.json.write_text(json.dumps(document, indent=1) + "\n", encoding="utf-8")
+def document(ways: Sequence[Way], device: str) -> dict[str, Any]:
+    """Return the results for JSON."""
+    return {"device": device, "growth": GROWTH, "rows": rows(ways), "ways": [asdict(way) for way in ways]}
 
 
 if __name__ == "__main__":

@@ -8,7 +8,6 @@ its likeliest actions, is then measured by the clock for both, in more pairs tha
 from __future__ import annotations
 
 import argparse
-import json
 import statistics
 import sys
 import tempfile
@@ -19,12 +18,13 @@ from typing import TYPE_CHECKING, Final
 
 import torch
 
-from bench.latency import made_with
+from bench.documents import write_results
 from bench.learners import Effort, model_free_config
 from bench.models import UnknownModelError, UnsupportedVariantError, export
 from eqsat.errors import EqsatError
 from rl import train as model_free
 from rl.checkpoint import load
+from rl.comparison.command import say
 from rl.comparison.device import Device
 from rl.evaluate import model_task
 from rl.families.regimes import Regime
@@ -105,12 +105,6 @@ def table(found: Sequence[Ended]) -> str:
     return "\n".join(lines)
 
 
-def say(line: str) -> None:
-    """Print a line at once."""
-    sys.stdout.write(line + "\n")
-    sys.stdout.flush()
-
-
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run the command and return its exit code."""
     parser = argparse.ArgumentParser(prog="python -m bench.endings", description=__doc__)
@@ -136,27 +130,14 @@ def main(arguments: Sequence[str] | None = None) -> int:
                         found.append(train(named, effort, seed, is_measured=is_measured, clock=clock))
                         last = found[-1]
                         say(f"{name}, seed {seed}, measured {is_measured}: {last.priced_gain:.1%}, {last.gain:.1%}")
-                    write(found, given, device.name)
+                    notes = {"device": device.name, "updates": given.updates, "growth": given.growth}
+                    ended = {"ended": [asdict(each) for each in found]}
+                    write_results(given.json, notes | ended, "torch", "onnxruntime-gpu")
     except (EqsatError, UnknownModelError, UnsupportedVariantError) as error:
         sys.stderr.write(f"error: {error}\n")
         return 2
     say(table(found))
     return 0
-
-
-def write(found: Sequence[Ended], given: argparse.Namespace, device: str) -> None:
-    """Write what there is so far, where that is asked for."""
-    if given.json is None:
-        return
-    document = {
-        "schema": 1,
-        **made_with("torch", "onnxruntime-gpu"),
-        "device": device,
-        "updates": given.updates,
-        "growth": given.growth,
-        "ended": [asdict(each) for each in found],
-    }
-    given.json.write_text(json.dumps(document, indent=1) + "\n", encoding="utf-8")
 
 
 if __name__ == "__main__":

@@ -7,7 +7,6 @@ among them; its seconds are those of everything but measuring.
 
 from __future__ import annotations
 
-import random
 import tempfile
 import time
 from collections.abc import Callable
@@ -19,15 +18,14 @@ from typing import TYPE_CHECKING, Final, TypeAlias, assert_never, final
 from typing_extensions import override
 
 from eqsat.egraph.session import Session
-from eqsat.search.interface import Arena, SearchBudget, Surroundings
+from eqsat.search.interface import SearchBudget
 from rl import checkpoint as policies
 from rl import train as model_free
 from rl.comparison.attempts import Attempt, Contender, Limits
-from rl.comparison.contenders import PolicyContender
+from rl.comparison.contenders import PolicyContender, arena_of
 from rl.comparison.ledger import Ledger, clock_without_measuring
 from rl.config import EpisodeConfig, TrainConfig
 from rl.network import NetworkConfig
-from rl.scene import priced_problem
 from rl.training_env import TaskSplit
 from rl.world import planning
 from rl.world import train as imagining
@@ -162,18 +160,7 @@ def train(kind: Kind, task: Task, book: PriceBook, seed: int, effort: Effort, fo
 def _plan(task: Task, seed: int, effort: Effort, clock: Clock) -> tuple[int, float]:
     """Search as ``--search world-model`` does; return the real steps and the gain of the greedy extraction."""
     session = Session(task.graph, task.rules)
-    arena = Arena(
-        session=session,
-        build_problem=lambda: priced_problem(task, session),
-        clock=clock,
-        rng=random.Random(seed),
-        surroundings=Surroundings(
-            rules=task.rules,
-            sizes=task.sizes,
-            provider=task.provider,
-            price=lambda clusters, maker: task.prices.price(session, clusters, maker),
-        ),
-    )
+    arena = arena_of(task, session, clock, seed)
     initial_us = arena.cost_us()
     outcome = planning.foresighted().run(arena, SearchBudget(max_enodes=_room(session, effort)))
     return outcome.num_steps, 1.0 - arena.cost_us() / initial_us

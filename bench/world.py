@@ -12,7 +12,6 @@ what is foreseen of the rule mask stands what it is worth to foretell that it do
 from __future__ import annotations
 
 import argparse
-import json
 import statistics
 import sys
 import time
@@ -24,8 +23,9 @@ from typing import TYPE_CHECKING, Any, Final
 import numpy as np
 import torch
 
-from bench.latency import made_with
+from bench.documents import write_results
 from rl.checkpoint import shipped
+from rl.comparison.command import say
 from rl.env import EGraphEnv, Settings
 from rl.families import Split, make_tasks
 from rl.policy import Policy
@@ -124,12 +124,6 @@ def _cell(values: Sequence[float]) -> str:
     return f"{statistics.median(values):.3f} ({min(values):.3f} to {max(values):.3f})"
 
 
-def say(line: str) -> None:
-    """Print a line at once."""
-    sys.stdout.write(line + "\n")
-    sys.stdout.flush()
-
-
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run the command and return its exit code."""
     parser = argparse.ArgumentParser(prog="python -m bench.world", description=__doc__)
@@ -144,7 +138,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     torch.set_num_threads(1)
     if given.shipped:
         rows = asked_shipped(given.seeds, given.held_out)
-        write({"rows": rows, "held_out": given.held_out}, given.json)
+        write_results(given.json, {"rows": rows, "held_out": given.held_out}, "torch")
         say(table(rows))
         return 0
     known = episodes(Split.TRAIN, given.tasks, given.episodes)
@@ -161,16 +155,9 @@ def main(arguments: Sequence[str] | None = None) -> int:
             rows.append(row(str(openness), seed, seconds, assess(model, asked, gamma=GAMMA, rng=rng)))
             say(f"{openness}, seed {seed}: {seconds:.0f} s")
             settings = {"updates": given.updates, "tasks": given.tasks, "held_out": given.held_out}
-            write({"num_steps": num_steps, "rows": rows, **settings}, given.json)
+            write_results(given.json, {"num_steps": num_steps, "rows": rows, **settings}, "torch")
     say(table(rows))
     return 0
-
-
-def write(document: Mapping[str, Any], path: Path | None) -> None:
-    """Write what there is so far, where that is asked for."""
-    if path is not None:
-        text = json.dumps({"schema": 1, **made_with("torch"), **document}, indent=1)
-        path.write_text(text + "\n", encoding="utf-8")
 
 
 if __name__ == "__main__":

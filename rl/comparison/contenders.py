@@ -33,6 +33,29 @@ if TYPE_CHECKING:
     from rl.tasks import Task
 
 
+def arena_of(task: Task, session: Session, clock: Clock, seed: int) -> Arena:
+    """Return a task's model on offer to a search.
+
+    Args:
+        task: The task, with the prices that the search gets.
+        session: The e-graph of its model.
+        clock: Seconds on a clock that only goes forward.
+        seed: Seed of every draw.
+    """
+    return Arena(
+        session=session,
+        build_problem=lambda: priced_problem(task, session),
+        clock=clock,
+        rng=random.Random(seed),
+        surroundings=Surroundings(
+            rules=task.rules,
+            sizes=task.sizes,
+            provider=task.provider,
+            price=lambda clusters, maker: task.prices.price(session, clusters, maker),
+        ),
+    )
+
+
 @final
 @dataclass(frozen=True, slots=True, kw_only=True)
 class SearchContender(Contender):
@@ -61,18 +84,7 @@ class SearchContender(Contender):
         session = Session(task.graph, task.rules)
         loaded = clock()
         initial_us = _extracted(_problem(true, session), limits).cost_us
-        arena = Arena(
-            session=session,
-            build_problem=lambda: priced_problem(counted, session),
-            clock=clock,
-            rng=random.Random(seed),
-            surroundings=Surroundings(
-                rules=task.rules,
-                sizes=task.sizes,
-                provider=task.provider,
-                price=lambda clusters, maker: ledger.price(session, clusters, maker),
-            ),
-        )
+        arena = arena_of(counted, session, clock, seed)
         started = clock()
         budget = SearchBudget(
             deadline=started + limits.max_seconds - (loaded - began),

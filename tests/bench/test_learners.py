@@ -19,6 +19,7 @@ from rl.network import NetworkConfig
 from rl.prices import TablePrices
 from rl.tasks import Task
 from rl.world.config import FitConfig, ImagineConfig, ModelConfig, WorldConfig
+from tests.bench.test_agent import TableDevice
 from tests.rl.worlds import branch_task
 
 EFFORT = Effort(num_updates=2, num_episodes=1, growth=3.0)
@@ -140,18 +141,3 @@ def test_the_papers_methods_train_from_nothing() -> None:
     told = [(each.name, each.kind) for each in methods if isinstance(each, TrainedContender)]
     assert told == [("X-RLflow", Kind.MODEL_FREE), ("RLFlow", Kind.IMAGINING_MIXTURE)]
     assert all(math.isinf(each.effort.growth) for each in methods if isinstance(each, TrainedContender))
-
-
-class TableDevice:
-    """A device whose prices are not asked for."""
-
-    name = "table"
-
-    def __init__(self, database: Path | None) -> None:
-        self.database = database
-
-    def __enter__(self) -> TableDevice:
-        return self
-
-    def __exit__(self, *_: object) -> None:
-        """Nothing is open."""
