@@ -44,7 +44,7 @@ def test_what_is_found_is_measured(task: Task) -> None:
 def test_the_clock_pays_where_it_is_asked_to(task: Task, monkeypatch: pytest.MonkeyPatch) -> None:
     asked = []
 
-    class Paying(Clock):
+    class Paying:
         def __call__(self, ending: Ending) -> float:
             asked.append(ending.task.name)
             return 0.25
