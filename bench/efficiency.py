@@ -34,7 +34,7 @@ if TYPE_CHECKING:
 GROWTH: Final = 1.4
 """Room: enough to gain, too little to try everything."""
 
-MODELS: Final = ("roberta-2l", "gpt2-2l", "phi-2l", "vit-2l")
+MODELS: Final = ("roberta-2l", "gpt2-2l", "phi-2l", "vit-2l", "t5-encoder-2l", "wav2vec2-2l")
 
 EFFORTS: Final[Mapping[Kind, Effort]] = {
     Kind.MODEL_FREE: Effort(num_updates=10, num_episodes=8, growth=GROWTH),
