@@ -9,7 +9,6 @@ training, so that the table comes out the same on every machine but for rounding
 from __future__ import annotations
 
 import argparse
-import json
 import sys
 import tempfile
 from collections.abc import Sequence
@@ -19,7 +18,7 @@ from typing import TYPE_CHECKING, Any, Final
 
 import numpy as np
 
-from bench.latency import made_with
+from bench.documents import write_results
 from rl.config import DEFAULT, TrainConfig, read_config
 from rl.train import train
 from rl.training_env import source_of
@@ -98,20 +97,10 @@ def main(arguments: Sequence[str] | None = None) -> int:
         for name in given.only:
             say(name)
             rows.append(measure(name, config, given.updates, Path(folder)))
-            if given.json is not None:
-                given.json.write_text(json.dumps(_document(rows, given), indent=1) + "\n", encoding="utf-8")
+            document = {"updates": given.updates, "seed": given.seed, "variants": rows}
+            write_results(given.json, document, "torch")
     say(table(rows))
     return 0
-
-
-def _document(rows: Sequence[Mapping[str, Any]], given: argparse.Namespace) -> dict[str, Any]:
-    return {
-        "schema": 1,
-        **made_with("torch"),
-        "updates": given.updates,
-        "seed": given.seed,
-        "variants": list(rows),
-    }
 
 
 if __name__ == "__main__":

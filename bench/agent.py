@@ -19,7 +19,8 @@ from pathlib import Path
 from typing import Final
 
 from bench.latency import git
-from bench.models import UnknownModelError, UnsupportedVariantError, export
+from bench.learners import exported_task
+from bench.models import UnknownModelError, UnsupportedVariantError
 from bench.toys import MAX_ENODES, TOYS, toy_task
 from eqsat.errors import EqsatError
 from rl.comparison.baselines import baselines
@@ -27,7 +28,6 @@ from rl.comparison.command import add_arguments, budgets, run, say
 from rl.comparison.contest import compare, line
 from rl.comparison.device import Device
 from rl.comparison.ledger import PriceBook
-from rl.evaluate import model_task
 from rl.families.prices import CalibratedPrices, measured_fits
 from rl.families.regimes import Regime
 from rl.families.sketch import OPSET
@@ -53,10 +53,7 @@ def toys(given: argparse.Namespace, device: Device) -> None:
 
 def models(given: argparse.Namespace, device: Device) -> None:
     """Compare on models, node-limited; what is best known comes from searches with a larger budget."""
-    tasks = []
-    for name in given.models:
-        task, book = model_task(export(name, size=given.size), device, Regime.ALL)
-        tasks.append((replace(task, name=name), book))
+    tasks = [exported_task(name, given.size, device, Regime.ALL) for name in given.models]
     best_us = best_known(tasks, given) if given.best_factor > 1 else {}
     notes = {
         "tasks": given.models,

@@ -20,12 +20,11 @@ from typing import TYPE_CHECKING, Any, Final
 import torch
 
 from bench.documents import write_results
-from bench.learners import Effort, Kind, Way, train
-from bench.models import UnknownModelError, UnsupportedVariantError, export
+from bench.learners import Effort, Kind, Way, exported_task, train
+from bench.models import UnknownModelError, UnsupportedVariantError
 from eqsat.errors import EqsatError
 from rl.comparison.command import say
 from rl.comparison.device import Device
-from rl.evaluate import model_task
 from rl.families.regimes import Regime
 
 if TYPE_CHECKING:
@@ -139,12 +138,12 @@ def main(arguments: Sequence[str] | None = None) -> int:
     try:
         with Device(given.database) as device:
             for name in given.models:
-                task, book = model_task(export(name, size=given.size), device, Regime.ALL)
+                task, book = exported_task(name, given.size, device, Regime.ALL)
                 for seed in range(given.seeds):
                     for kind in dict.fromkeys((Kind.MODEL_FREE, *given.agents)):
                         effort = replace(EFFORTS[kind], num_updates=given.updates or EFFORTS[kind].num_updates)
                         with tempfile.TemporaryDirectory() as folder:
-                            way = train(kind, replace(task, name=name), book, seed, effort, Path(folder))
+                            way = train(kind, task, book, seed, effort, Path(folder))
                         ways.append(way)
                         last = way.points[-1]
                         say(

@@ -19,14 +19,13 @@ from typing import TYPE_CHECKING, Final
 import torch
 
 from bench.documents import write_results
-from bench.learners import Effort, model_free_config
-from bench.models import UnknownModelError, UnsupportedVariantError, export
+from bench.learners import Effort, exported_task, model_free_config
+from bench.models import UnknownModelError, UnsupportedVariantError
 from eqsat.errors import EqsatError
 from rl import train as model_free
 from rl.checkpoint import load
 from rl.comparison.command import say
 from rl.comparison.device import Device
-from rl.evaluate import model_task
 from rl.families.regimes import Regime
 from rl.measured_gain import MeasuredGain
 from rl.policy import Policy
@@ -123,11 +122,10 @@ def main(arguments: Sequence[str] | None = None) -> int:
         with Device(given.database) as device:
             clock = MeasuredGain(num_pairs=NUM_PAIRS)
             for name in given.models:
-                task, _ = model_task(export(name, size=given.size), device, Regime.DEFAULT)
+                task, _ = exported_task(name, given.size, device, Regime.DEFAULT)
                 for seed in range(given.seeds):
                     for is_measured in (False, True):
-                        named = replace(task, name=name)
-                        found.append(train(named, effort, seed, is_measured=is_measured, clock=clock))
+                        found.append(train(task, effort, seed, is_measured=is_measured, clock=clock))
                         last = found[-1]
                         say(f"{name}, seed {seed}, measured {is_measured}: {last.priced_gain:.1%}, {last.gain:.1%}")
                     notes = {"device": device.name, "updates": given.updates, "growth": given.growth}

@@ -9,14 +9,14 @@ from __future__ import annotations
 
 import tempfile
 import time
-from collections.abc import Callable
 from dataclasses import dataclass, replace
 from enum import StrEnum
 from pathlib import Path
-from typing import TYPE_CHECKING, Final, TypeAlias, assert_never, final
+from typing import TYPE_CHECKING, Final, assert_never, final
 
 from typing_extensions import override
 
+from bench.models import export
 from eqsat.egraph.session import Session
 from eqsat.search.interface import SearchBudget
 from rl import checkpoint as policies
@@ -25,6 +25,7 @@ from rl.comparison.attempts import Attempt, Contender, Limits
 from rl.comparison.contenders import PolicyContender, arena_of
 from rl.comparison.ledger import Ledger, clock_without_measuring
 from rl.config import EpisodeConfig, TrainConfig
+from rl.evaluate import model_task
 from rl.network import NetworkConfig
 from rl.training_env import TaskSplit
 from rl.world import planning
@@ -33,7 +34,9 @@ from rl.world.config import FitConfig, ImagineConfig, ModelConfig, WorldConfig
 from rl.world.stochastic import Openness
 
 if TYPE_CHECKING:
+    from rl.comparison.device import Device
     from rl.comparison.ledger import Clock, PriceBook
+    from rl.families.regimes import Regime
     from rl.prices import PriceSource
     from rl.tasks import Task
 
@@ -54,8 +57,6 @@ class Kind(StrEnum):
     """The same with a mixture density, as RLFlow has it."""
     SHIPPED_MODEL_FREE = "model-free-shipped"
     """From real steps alone, from the policy that ships."""
-    SHIPPED_IMAGINING = "imagining-shipped"
-    """From imagined steps, from the world model that ships."""
     SHIPPED_PLANNING = "planning-shipped"
     """Not at all: one run of ``--search world-model`` with the world model that ships."""
 
@@ -79,7 +80,7 @@ class Point:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Way:
-    """One training from nothing.
+    """One training, or one search.
 
     Attributes:
         model: What it is about.
@@ -120,8 +121,21 @@ class Effort:
     max_enodes: int = 10_000
 
 
-Watch: TypeAlias = "Callable[[int, float], None]"
-"""Is told of a validation: real steps so far, and the gain."""
+def exported_task(name: str, size: str, device: Device, regime: Regime) -> tuple[Task, PriceBook]:
+    """Return the task of a model of :mod:`bench.models`, under its name there, with prices measured on a device.
+
+    Args:
+        name: Name of the model.
+        size: ``small`` or ``full``.
+        device: Measures.
+        regime: Rules that may be used.
+
+    Raises:
+        UnknownModelError: No model has that name.
+        UnsupportedVariantError: The model cannot be exported in that form.
+    """
+    task, book = model_task(export(name, size=size), device, regime)
+    return replace(task, name=name), book
 
 
 def train(kind: Kind, task: Task, book: PriceBook, seed: int, effort: Effort, folder: Path) -> Way:
@@ -147,7 +161,7 @@ def train(kind: Kind, task: Task, book: PriceBook, seed: int, effort: Effort, fo
             start = policies.shipped() if kind is Kind.SHIPPED_MODEL_FREE else None
             config = model_free_config(seed, effort)
             model_free.train(config, lambda: split, folder, start=start, clock=clock, on_validation=watch)
-        case Kind.IMAGINING | Kind.IMAGINING_MIXTURE | Kind.SHIPPED_IMAGINING:
+        case Kind.IMAGINING | Kind.IMAGINING_MIXTURE:
             world = imagining_config(kind, seed, effort, _room(Session(task.graph, task.rules), effort))
             imagining.train(world, lambda: split, folder, clock=clock, on_validation=watch)
         case Kind.SHIPPED_PLANNING:
@@ -206,7 +220,6 @@ def imagining_config(kind: Kind, seed: int, effort: Effort, room: int) -> WorldC
         novel_share=0.0,
         validate_every=1,
         device="cpu",
-        start=str(planning.SHIPPED) if kind is Kind.SHIPPED_IMAGINING else "",
         model=ModelConfig(openness=Openness.MIXTURE if is_mixture else Openness.CATEGORICAL),
         fit=FitConfig(num_updates=40, num_encoder_updates=10, encoder_learning_rate=5e-4, num_windows=24),
         imagine=ImagineConfig(

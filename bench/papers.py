@@ -10,29 +10,26 @@ Real steps and distinct prices of the training count, and so do its seconds, tho
 from __future__ import annotations
 
 import argparse
-import json
 import math
 import sys
 from collections.abc import Sequence
-from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
 import torch
 
 from bench.latency import git
-from bench.learners import Effort, Kind, TrainedContender
-from bench.models import UnknownModelError, UnsupportedVariantError, export
+from bench.learners import Effort, Kind, TrainedContender, exported_task
+from bench.models import UnknownModelError, UnsupportedVariantError
 from eqsat.errors import EqsatError
 from rl.checkpoint import shipped
 from rl.comparison.attempts import Limits
 from rl.comparison.baselines import baselines
-from rl.comparison.command import say
+from rl.comparison.command import REFERENCE, say, write
 from rl.comparison.contenders import SearchContender
-from rl.comparison.contest import Comparison, compare, document, line
+from rl.comparison.contest import Comparison, compare, line
 from rl.comparison.device import Device
 from rl.comparison.summary import gain_table, standings, table
-from rl.evaluate import model_task
 from rl.families.prices import CalibratedPrices, measured_fits
 from rl.families.regimes import Regime
 from rl.search import Learned
@@ -54,8 +51,6 @@ MODELS: Final = (
     "dalle",
 )
 """The first six are RLFlow's; X-RLflow has Inception v3, SqueezeNet, BERT, ViT, ResNet-18 and the last three."""
-
-REFERENCE: Final = "saturate"
 
 NUM_EPISODES: Final = 4
 """Real episodes of an update of a training."""
@@ -106,13 +101,13 @@ def main(arguments: Sequence[str] | None = None) -> int:
     try:
         with Device(given.database) as device:
             for name in given.models:
-                task, book = model_task(export(name, size=given.size), device, Regime.ALL)
-                tasks = [(replace(task, name=name), book)]
+                tasks = [exported_task(name, given.size, device, Regime.ALL)]
                 searches = untrained(fallback, given.searches.split(","))
                 attempts += compare(tasks, searches, limits, num_seeds=given.seeds, tell=_tell)
                 methods = trained(fallback, given.updates)
                 attempts += compare(tasks, methods, limits, num_seeds=given.trainings, tell=_tell)
-                write(Comparison(limits=limits, attempts=attempts, best_us={}), given, device.name)
+                comparison = Comparison(limits=limits, attempts=attempts, best_us={})
+                write([comparison], notes_of(attempts, given, device.name), json_file=given.json)
     except (EqsatError, UnknownModelError, UnsupportedVariantError) as error:
         sys.stderr.write(f"error: {error}\n")
         return 2
@@ -121,19 +116,15 @@ def main(arguments: Sequence[str] | None = None) -> int:
     return 0
 
 
-def write(comparison: Comparison, given: argparse.Namespace, device: str) -> None:
-    """Write what there is so far, where that is asked for."""
-    if given.json is None:
-        return
-    notes = {
-        "tasks": list(dict.fromkeys(each.task for each in comparison.attempts)),
+def notes_of(attempts: Sequence[Attempt], given: argparse.Namespace, device: str) -> dict[str, object]:
+    """Return what the document says besides the attempts."""
+    return {
+        "tasks": list(dict.fromkeys(each.task for each in attempts)),
         "size": given.size,
         "updates": given.updates,
         "device": device,
         "commit": git("rev-parse", "HEAD"),
     }
-    text = json.dumps(document([comparison], reference=REFERENCE, notes=notes), indent=1)
-    given.json.write_text(text + "\n", encoding="utf-8")
 
 
 def _tell(attempt: Attempt) -> None:

@@ -26,18 +26,16 @@ import torch
 from bench.documents import write_results
 from rl.checkpoint import shipped
 from rl.comparison.command import say
-from rl.env import EGraphEnv, Settings
 from rl.families import Split, make_tasks
 from rl.policy import Policy
 from rl.world.assessment import assess
 from rl.world.checkpoint import load
-from rl.world.collect import explorer
 from rl.world.config import FitConfig, ModelConfig
-from rl.world.evaluate import Evaluation, evaluate
+from rl.world.evaluate import Evaluation, evaluate, explored
 from rl.world.fit import Fitter
 from rl.world.model import WorldModel
 from rl.world.planning import SHIPPED
-from rl.world.replay import Trajectory, play
+from rl.world.replay import Trajectory
 from rl.world.stochastic import Openness
 
 if TYPE_CHECKING:
@@ -47,9 +45,6 @@ if TYPE_CHECKING:
 
 GAMMA: Final = 0.99
 NUMBERS: Final = ("reward_correlation", "return_correlation", "mask_f1", "unchanged_f1", "calibration")
-RANDOM_SHARE: Final = 0.3
-MAX_STEPS: Final = 24
-MAX_ENODES: Final = 4_000
 
 
 def episodes(split: Split, num_tasks: int, per_task: int) -> list[Trajectory]:
@@ -61,12 +56,7 @@ def episodes(split: Split, num_tasks: int, per_task: int) -> list[Trajectory]:
         per_task: Episodes of each.
     """
     tasks = make_tasks(range(num_tasks), split=split)
-    env = EGraphEnv(tasks, Settings(max_steps=MAX_STEPS, max_enodes=MAX_ENODES, has_rebase=False))
-    policy, found = Policy(shipped().build()), []
-    for task in tasks:
-        for seed in range(per_task):
-            choose = explorer(policy, seed, random_share=RANDOM_SHARE, may_stop=False)
-            found.append(play(env, choose, task.name, seed))
+    found, _ = explored(Policy.of(shipped()), tasks, Evaluation(num_episodes=per_task))
     return [each for each in found if each.num_moves]
 
 

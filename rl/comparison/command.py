@@ -117,23 +117,24 @@ def policies(text: str) -> dict[str, Checkpoint]:
             return {SHIPPED: shipped()}
         except UsageError:
             return {}
-    found: dict[str, Checkpoint] = {}
-    for part in text.split(","):
-        name, is_named, folder = part.partition("=")
-        if not is_named and name != SHIPPED:
-            name, folder = Path(part).name, part
-        found[name] = load(Path(folder)) if folder else shipped()
-    return found
+    return {name: load(folder) if folder else shipped() for name, folder in _folders(text, SHIPPED).items()}
 
 
 def worlds(text: str) -> dict[str, Path]:
     """Return the folders of the world models that a flag names."""
-    found: dict[str, Path] = {}
-    for part in filter(None, text.split(",")):
+    if not text:
+        return {}
+    return {name: folder or planning.SHIPPED for name, folder in _folders(text, SHIPPED_WORLD).items()}
+
+
+def _folders(text: str, name_of_shipped: str) -> dict[str, Path | None]:
+    """Return the folders of ``NAME=FOLDER,...`` by name; a folder alone has its own name, what ships has no folder."""
+    found: dict[str, Path | None] = {}
+    for part in text.split(","):
         name, is_named, folder = part.partition("=")
-        if part == SHIPPED_WORLD:
-            folder = str(planning.SHIPPED)
-        found[name if is_named or part == SHIPPED_WORLD else Path(part).name] = Path(folder or part)
+        if not is_named and name != name_of_shipped:
+            name, folder = Path(part).name, part
+        found[name] = Path(folder) if folder else None
     return found
 
 
@@ -168,21 +169,30 @@ def run(
     for limits in budgets(given):
         attempts = compare(tasks, who, limits, num_seeds=given.seeds, tell=lambda attempt: say(line(attempt)))
         found.append(Comparison(limits=limits, attempts=attempts, best_us=best_us or {}))
-        write(found, given, notes)
+        write(found, notes, json_file=given.json, plot=given.plot)
     for comparison in found:
         say(f"\n{budget(comparison)}; better and worse than {REFERENCE}\n{gain_table(comparison.attempts)}\n")
         say(table(standings(comparison.attempts, reference=REFERENCE, best_us=comparison.best_us)))
     return found
 
 
-def write(found: Sequence[Comparison], given: argparse.Namespace, notes: Mapping[str, object]) -> None:
-    """Write what there is so far."""
-    if given.json:
-        given.json.parent.mkdir(parents=True, exist_ok=True)
+def write(
+    found: Sequence[Comparison], notes: Mapping[str, object], *, json_file: Path | None, plot: Path | None = None
+) -> None:
+    """Write what there is so far, where a file is named.
+
+    Args:
+        found: The comparisons.
+        notes: What the document says besides.
+        json_file: For everything.
+        plot: For charts.
+    """
+    if json_file:
+        json_file.parent.mkdir(parents=True, exist_ok=True)
         text = json.dumps(document(found, reference=REFERENCE, notes=notes), indent=1)
-        given.json.write_text(text + "\n", encoding="utf-8")
-    if given.plot:
-        write_plot(found, given.plot, reference=REFERENCE)
+        json_file.write_text(text + "\n", encoding="utf-8")
+    if plot:
+        write_plot(found, plot, reference=REFERENCE)
 
 
 def say(text: str) -> None:

@@ -151,16 +151,7 @@ def evaluate(
     Raises:
         UsageError: There is nothing to foresee.
     """
-    env = EGraphEnv(list(tasks), Settings(max_steps=how.max_steps, max_enodes=how.max_enodes, has_rebase=False))
-    policy, trajectories = Policy(model.network), []
-    real_s = 0.0
-    for task in tasks:
-        for number in range(how.num_episodes):
-            seed = how.seed * 1_000 + number
-            choose = _Timed(explorer(policy, seed, random_share=how.random_share, may_stop=False), clock)
-            began = clock()
-            trajectories.append(play(env, choose, task.name, seed))
-            real_s += clock() - began - choose.seconds
+    trajectories, real_s = explored(Policy(model.network), tasks, how, clock)
     num_steps = sum(each.num_steps for each in trajectories)
     moved = [each for each in trajectories if each.num_moves]
     if not moved:
@@ -176,6 +167,29 @@ def evaluate(
         num_steps=num_steps,
         stories=stories(model, moved[:_NUM_STORIES]),
     )
+
+
+def explored(
+    policy: Policy, tasks: Sequence[Task], how: Evaluation, clock: Callable[[], float] = time.perf_counter
+) -> tuple[list[Trajectory], float]:
+    """Play tasks by a policy mixed with chance, without stopping; return the episodes and the seconds of reality.
+
+    Args:
+        policy: Chooses; the time that it takes does not count.
+        tasks: What is played.
+        how: Settings.
+        clock: Seconds on a clock that only goes forward.
+    """
+    env = EGraphEnv(list(tasks), Settings(max_steps=how.max_steps, max_enodes=how.max_enodes, has_rebase=False))
+    trajectories, real_s = list[Trajectory](), 0.0
+    for task in tasks:
+        for number in range(how.num_episodes):
+            seed = how.seed * 1_000 + number
+            choose = _Timed(explorer(policy, seed, random_share=how.random_share, may_stop=False), clock)
+            began = clock()
+            trajectories.append(play(env, choose, task.name, seed))
+            real_s += clock() - began - choose.seconds
+    return trajectories, real_s
 
 
 def imagined_seconds(

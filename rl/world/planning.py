@@ -280,7 +280,7 @@ def foresighted(
         UsageError: One of them cannot be read.
     """
     model, _ = load(world)
-    return Foresighted(model=model, policy=None if has_own_policy else Policy(shipped().build()), config=config)
+    return Foresighted(model=model, policy=None if has_own_policy else Policy.of(shipped()), config=config)
 
 
 def world_model(options: Mapping[str, str]) -> Search:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -60,8 +61,7 @@ def test_the_command_writes_what_both_found(
 ) -> None:
     monkeypatch.setattr(endings, "MeasuredGain", Clock)
     monkeypatch.setattr("rl.measured_gain.MeasuredGain", Clock)
-    monkeypatch.setattr(endings, "export", lambda name, size: Path(name))
-    monkeypatch.setattr(endings, "model_task", lambda path, device, regime: (task, TablePrices()))
+    monkeypatch.setattr(endings, "exported_task", lambda name, *_: (replace(task, name=name), TablePrices()))
     path = tmp_path / "out.json"
     flags = ["--models", "one", "--seeds", "1", "--updates", "1", "--json", str(path)]
     assert endings.main([*flags, "--database", str(tmp_path / "prices.sqlite")]) == 0

@@ -122,8 +122,8 @@ def test_rows_say_how_many_seeds_reached_the_mark() -> None:
 
 def test_the_command_compares_and_writes(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, task: Task) -> None:
     monkeypatch.setattr(efficiency, "Device", TableDevice)
-    monkeypatch.setattr(efficiency, "export", lambda name, size: Path(name))
-    monkeypatch.setattr(efficiency, "model_task", lambda path, device, regime: (task, PriceBook(source=TablePrices())))
+    known = PriceBook(source=TablePrices())
+    monkeypatch.setattr(efficiency, "exported_task", lambda name, *_: (replace(task, name=name), known))
     path = tmp_path / "out.json"
     flags = ["--models", "one", "--seeds", "1", "--updates", "1", "--agents", "imagining", "--json", str(path)]
     assert efficiency.main(flags) == 0

@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import json
+from functools import partial
 from pathlib import Path
 
 import pytest
 
 from bench import world
 from rl.families import Split
+from rl.world.evaluate import Evaluation
 from rl.world.replay import problems
 
 
@@ -22,7 +24,7 @@ def test_episodes_are_whole_and_do_not_stop() -> None:
 def test_the_command_asks_both_kinds(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    monkeypatch.setattr(world, "MAX_STEPS", 3)
+    monkeypatch.setattr(world, "Evaluation", partial(Evaluation, max_steps=3))
     path = tmp_path / "out.json"
     flags = ["--seeds", "1", "--tasks", "1", "--held-out", "1", "--episodes", "1", "--updates", "1"]
     assert world.main([*flags, "--json", str(path)]) == 0
