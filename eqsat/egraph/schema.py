@@ -106,20 +106,18 @@ def schema_text(operators: Iterable[str] = OPERATORS) -> str:
 def fact_rules_text(operators: Iterable[str] = OPERATORS) -> str:
     """Return the rules behind the facts that follow from structure alone, for ruleset ``facts``.
 
-    ``constant`` holds of an e-class some e-node of which has constant children only. ``rank`` and ``last`` are read
+    ``constant`` holds of an e-class some e-node of which has constant children only, or is one of several outputs of
+    what has. ``rank`` and ``last`` are read
     off ``shape``.
     """
     lines = ['(rule ((= y (Absent))) ((constant y) (finite y)) :ruleset facts :name "constant-absent")']
     for name in operators:
         row = OPERATORS[name]
-        if row.is_multi:
-            continue
         sort = " attrs" if attribute_sort(row) else ""
-        if row.is_variadic:
-            body = f"(= y ({name} l{sort})) (constants l)"
-        else:
-            inputs = [f"x{position}" for position in range(row.num_inputs)]
-            body = f"(= y ({' '.join([name, *inputs])}{sort})) " + " ".join(f"(constant {x})" for x in inputs)
+        inputs = ["l"] if row.is_variadic else [f"x{position}" for position in range(row.num_inputs)]
+        made = f"({' '.join([name, *inputs])}{sort})"
+        conditions = ["(constants l)"] if row.is_variadic else [f"(constant {x})" for x in inputs]
+        body = " ".join([f"(= y (Out {made} i))" if row.is_multi else f"(= y {made})", *conditions])
         lines.append(f'(rule ({body}) ((constant y)) :ruleset facts :name "constant-{name}")')
     for fact, facts in (("constant", "constants"), ("finite", "finites")):
         lines.append(f'(rule ((= l (Cons x (Nil))) ({fact} x)) (({facts} l)) :ruleset facts :name "{facts}-last")')

@@ -44,6 +44,20 @@ def test_a_choice_joins_two_e_classes_and_is_offered_no_more(tmp_path: Path) -> 
     assert session.applied == {"neg-neg": 1}
 
 
+def test_outputs_of_a_constant_are_constant(tmp_path: Path) -> None:
+    nodes = [
+        N("Split", ["c"], ["a", "b"], axis=0, num_outputs=2),
+        N("Add", ["x", "a"], ["d"]),
+        N("Mul", ["d", "b"], ["m"]),
+        N("Split", ["m"], ["e", "f"], axis=0, num_outputs=2),
+        N("Concat", ["f", "e"], ["y"], axis=0),
+    ]
+    session = session_of(tmp_path, nodes, NEG_NEG, constants={"c": np.ones((4, 3), np.float32)})
+    values, canonical = session.encoding.values, session.mirror.canonical
+    constant = {name for name in "abcdefm" if canonical[values[name]] in session.constants()}
+    assert constant == {"a", "b", "c"}
+
+
 def test_no_further_candidate_is_taken_at_a_limit(tmp_path: Path) -> None:
     nodes = [N("Relu", ["x"], ["a"]), N("Relu", ["a"], ["b"]), N("Relu", ["b"], ["y"])]
     session = session_of(tmp_path, nodes, RELU_MAX)
