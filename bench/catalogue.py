@@ -63,6 +63,7 @@ def held_out(
     *,
     peer_type: str = "",
     has_layers: bool = True,
+    module: str = "held_out",
 ) -> ModelSpec:
     """Return the row of a model that no rule was written for."""
     return ModelSpec(
@@ -70,7 +71,7 @@ def held_out(
         model_class=ModelClass.HELD_OUT,
         summary=summary,
         inputs=model_inputs,
-        architecture=f"held_out:{name.replace('-', '_')}",
+        architecture=f"{module}:{name.replace('-', '_')}",
         has_layers=has_layers,
         peer_type=peer_type,
     )
@@ -158,6 +159,14 @@ MODELS: tuple[ModelSpec, ...] = (
     held_out("gemma", "Gemma, 6 layers of 384, grouped queries", OTHER_TEXT),
     held_out("phi", "Phi, 6 layers of 384", OTHER_TEXT, peer_type="phi"),
     held_out("gpt-neox", "GPT-NeoX, 6 layers of 384", OTHER_TEXT, peer_type="gpt_neox"),
+    held_out("mistral", "Mistral, 6 layers of 384, grouped queries", OTHER_TEXT, module="decoders"),
+    held_out("qwen3", "Qwen3, 6 layers of 384, grouped queries", OTHER_TEXT, module="decoders"),
+    held_out("olmo2", "OLMo 2, 6 layers of 384, grouped queries", OTHER_TEXT, module="decoders"),
+    held_out("granite", "Granite 3, 6 layers of 384, grouped queries", OTHER_TEXT, module="decoders"),
+    held_out("gemma2", "Gemma 2, 6 layers of 384, grouped queries", OTHER_TEXT, module="decoders"),
+    held_out("cohere", "Command R, 6 layers of 384, grouped queries", OTHER_TEXT, module="decoders"),
+    held_out("phi3", "Phi-3, 6 layers of 384, grouped queries", OTHER_TEXT, module="decoders"),
+    held_out("stablelm", "StableLM 2, 6 layers of 384, grouped queries", OTHER_TEXT, module="decoders"),
     held_out("beit", "BEiT, 6 layers of 384", IMAGE, peer_type="vit"),
     held_out("dinov2", "DINOv2, 6 layers of 384", IMAGE, peer_type="vit"),
     held_out("clip-vision", "the image side of CLIP, 6 layers of 384", IMAGE, peer_type="clip"),
