@@ -178,7 +178,7 @@ def derive(substitution: Substitution, rules: RuleBook, budget: Budget) -> Resul
     )
 
 
-def _no_prices() -> PricedProblem:
+def _no_prices(_: Session) -> PricedProblem:
     raise NotImplementedError("saturation asks for no prices")
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import random
 import time
 from collections.abc import Callable, Mapping
-from functools import partial
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Final, assert_never, final
 
@@ -190,7 +190,7 @@ class _Run:
         with self.progress.stage(Stage.LOAD, f"{len(graph.nodes)} nodes, {len(rules.rules)} rules"):
             session = Session(graph, rules)
 
-        def build_prices() -> PricedProblem:
+        def build_prices(session: Session) -> PricedProblem:
             priced = build_problem(
                 session,
                 pricer,
@@ -207,17 +207,19 @@ class _Run:
                 rules=rules,
                 sizes=sizes,
                 provider=self.job.providers[0],
-                price=partial(pricer.price, deadline=self.schedule.deadline(PRICE_SHARE)),
+                price=lambda _, clusters, maker: pricer.price(
+                    clusters, maker, deadline=self.schedule.deadline(PRICE_SHARE)
+                ),
             )
-            self._search(session, build_prices, pricer, search_until, surroundings)
+            session = self._search(session, build_prices, pricer, search_until, surroundings)
         for name, why in session.refused.items():
             warning = f"rule {name} is unsound and was switched off: {why}"
             if warning not in self.findings.warnings:
                 self.findings.warnings.append(warning)
-        if not session.applied and not _has_merges(session):
+        if not _has_changed(session):
             return None
         with self.progress.stage(Stage.PRICE, "pricing operators on the device"):
-            priced = build_prices()
+            priced = build_prices(session)
         with self.progress.stage(Stage.EXTRACT, f"extracting from {priced.problem.num_enodes} e-nodes"):
             left_s = self.schedule.deadline(FINALS_SHARE) - self.clock()
             extracted = solve(priced.problem, time_limit_s=min(MAX_SOLVE_S, max(left_s, 1.0)), seed=self.job.seed)
@@ -231,12 +233,12 @@ class _Run:
     def _search(
         self,
         session: Session,
-        build_prices: Callable[[], PricedProblem],
+        build_prices: Callable[[Session], PricedProblem],
         pricer: Pricer,
         until: float,
         surroundings: Surroundings,
-    ) -> None:
-        """Let the search run; the time that prices take to measure is not taken from it."""
+    ) -> Session:
+        """Let the search run, and return where to extract from; measuring prices takes no time from the search."""
         measured_s = pricer.measuring_s
         arena = Arena(
             session=session,
@@ -250,8 +252,10 @@ class _Run:
             deadline=until, max_enodes=self.job.budget.max_enodes, training_s=self.job.budget.training_s
         )
         outcome = make_search(self.job.search, self.job.search_options, self.searches).run(arena, budget)
+        self.findings.search = replace(outcome, session=None)
+        session = outcome.session or session
         self.findings.size = session.size()
-        self.findings.search = outcome
+        return session
 
     def _without_culprits(
         self,
@@ -273,7 +277,7 @@ class _Run:
                 sound[left_out] = (explored, entered)
             return entered is not None
 
-        suspects = frozenset(refused.session.applied)
+        suspects = frozenset(refused.session.applied) | refused.session.behind.keys()
         if self.clock() >= deadline or not is_sound(suspects):
             return None
         guilty = culprits(suspects, is_sound, lambda: self.clock() >= deadline)
@@ -292,6 +296,7 @@ def _why_nothing_was_applied(outcome: Outcome | None) -> str:
             assert_never(never)
 
 
-def _has_merges(session: Session) -> bool:
-    """Whether rules that are always applied have made values of the model equal."""
-    return any(handle != standing for handle, standing in enumerate(session.mirror.canonical))
+def _has_changed(session: Session) -> bool:
+    """Whether a rule was applied, or rules that are always applied have made values of the model equal."""
+    is_applied = bool(session.applied or session.behind)
+    return is_applied or any(handle != standing for handle, standing in enumerate(session.mirror.canonical))

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, final
 from typing_extensions import override
 
 from eqsat.search.interface import Arena, Outcome, Search, SearchBudget, StopReason
+from eqsat.search.restarts import cheapest
 from eqsat.search.saturation import Saturate
 
 if TYPE_CHECKING:
@@ -17,34 +18,43 @@ if TYPE_CHECKING:
 @final
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Auto(Search):
-    """Saturates where that comes to an end soon, and lets the agent choose where it does not.
+    """Saturates where that comes to an end soon, and lets the agent go on where it does not.
 
     An e-graph that is complete holds all that any search could find. One that only ran into a limit holds what came
-    first; the e-graph is then taken back to its start for the agent.
+    first; the agent then starts over from the cheapest graph of it, so that it never ends with a dearer one.
 
     Attributes:
         make_learned: Makes the learned search, where it is needed.
-        trial_share: Share of the budget, in e-nodes and in time, within which saturation must come to its end.
+        trial_growth: Size, as a multiple of the model's own, within which saturation must come to its end.
+        trial_share: Share of the time within which it must.
     """
 
     make_learned: Callable[[], Search]
-    trial_share: float = 0.5
+    trial_growth: float = 8.0
+    trial_share: float = 0.25
 
     @override
     def run(self, arena: Arena, budget: SearchBudget) -> Outcome:
         now = arena.clock()
         first = arena.size().num_enodes
-        limit = first + int(self.trial_share * max(budget.max_enodes - first, 0))
+        limit = min(budget.max_enodes, int(self.trial_growth * first))
         trial = replace(budget, max_enodes=limit, deadline=now + self.trial_share * (budget.deadline - now))
-        arena.session.checkpoint()
         outcome = Saturate().run(arena, trial)
         size = arena.size().num_enodes
         if outcome.stop_reason is StopReason.SATURATED:
             return replace(outcome, plan=f"saturation: the e-graph is complete with {size} e-nodes")
-        arena.session.undo()
         why = (
             f"the agent: saturation went from {first} to {size} e-nodes in {outcome.num_steps} rounds "
             f"without an end ({outcome.stop_reason})"
         )
         arena.on_progress(why)
-        return replace(self.make_learned().run(arena, budget), plan=why)
+        again = arena.restarted(cheapest(arena, budget).choice)
+        rest = replace(budget, max_steps=budget.max_steps - outcome.num_steps)
+        learned = self.make_learned().run(again, rest)
+        return replace(
+            learned,
+            num_steps=outcome.num_steps + learned.num_steps,
+            num_applied=outcome.num_applied + learned.num_applied,
+            plan=why,
+            session=learned.session or again.session,
+        )

@@ -6,11 +6,11 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, final
 
+from eqsat.egraph.restart import restarted
 from eqsat.egraph.session import Session
 from rl.features import Observer
 from rl.incumbent import extract
 from rl.offers import Offers
-from rl.rebase import extracted_graph
 from rl.tracker import Snapshot, Tracker
 
 if TYPE_CHECKING:
@@ -129,8 +129,8 @@ class Scene:
         Raises:
             NoSelectionError: The extraction has a cycle that nothing can take apart.
         """
-        graph = extracted_graph(self.session, look.snapshot, look.selection)
-        return Scene.of(self.task, graph, is_grouped=is_grouped)
+        choice = look.snapshot.priced(self.session).choice(look.selection)
+        return Scene.around(self.task, restarted(self.session, choice), is_grouped=is_grouped)
 
 
 def priced_problem(task: Task, session: Session) -> PricedProblem:

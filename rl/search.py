@@ -11,6 +11,7 @@ from typing_extensions import override
 
 from eqsat.errors import UsageError
 from eqsat.search.interface import Arena, Outcome, Search, SearchBudget, StopReason
+from eqsat.search.restarts import Restarts, play_with_restarts
 from rl.finetune import FineTune
 from rl.observation import FIRST_CANDIDATE, STOP
 from rl.policy import Policy
@@ -25,34 +26,39 @@ if TYPE_CHECKING:
     from rl.checkpoint import Checkpoint
     from rl.scene import Look
 
-DEFAULT_WIDTH: Final = 1
+DEFAULT_WIDTH: Final = 4
 
 
 @final
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Learned(Search):
-    """Applies what a policy chooses, until the policy stops.
+    """Applies what a policy chooses, until the policy stops; where the room ends, it starts over.
 
     Attributes:
         checkpoint: The policy.
         width: Groups of equal candidates applied at a step, at most; see :func:`chosen_places`.
+        restarts: How often it starts over from the cheapest graph.
         fine_tune: Learns about the model first, where the budget allows it.
     """
 
     checkpoint: Checkpoint
     width: int = DEFAULT_WIDTH
+    restarts: Restarts = field(default_factory=Restarts)
     fine_tune: FineTune = field(default_factory=FineTune)
 
     @override
     def run(self, arena: Arena, budget: SearchBudget) -> Outcome:
-        task = task_of(arena)
         checkpoint = self.checkpoint
         if budget.training_s:
-            checkpoint = self.fine_tune(checkpoint, task, budget, arena.on_progress)
-        scene = Scene.around(task, arena.session, is_grouped=True)
-        first = scene.look(has_rebase=False)
-        outcome, _ = follow(_Likeliest(Policy.of(checkpoint), self.width), scene, first, arena, budget)
-        return outcome
+            checkpoint = self.fine_tune(checkpoint, task_of(arena), budget, arena.on_progress)
+        likeliest = _Likeliest(Policy.of(checkpoint), self.width)
+
+        def play(arena: Arena, budget: SearchBudget) -> Outcome:
+            scene = Scene.around(task_of(arena), arena.session, is_grouped=True)
+            first = scene.look(has_rebase=False)
+            return follow(likeliest, scene, first, arena, budget)[0]
+
+        return play_with_restarts(play, arena, budget, self.restarts)
 
 
 class Chooser(Protocol):
@@ -166,4 +172,4 @@ class _Prices(PriceSource):
 
     @override
     def price(self, session: Session, clusters: Sequence[Cluster], maker: MicroMaker) -> Mapping[Cluster, float]:
-        return self._surroundings.price(clusters, maker)
+        return self._surroundings.price(session, clusters, maker)

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Final
 import torch
 
 from eqsat.errors import UsageError
+from eqsat.search.restarts import Restarts
 from rl.automatic import Auto
 from rl.checkpoint import load, shipped
 from rl.search import DEFAULT_WIDTH, Learned
@@ -17,7 +18,7 @@ from rl.search import DEFAULT_WIDTH, Learned
 if TYPE_CHECKING:
     from eqsat.search.interface import Search
 
-_OPTIONS: Final = frozenset({"policy", "width"})
+_OPTIONS: Final = frozenset({"policy", "width", "restarts"})
 
 
 def ppo(options: Mapping[str, str]) -> Search:
@@ -26,8 +27,8 @@ def ppo(options: Mapping[str, str]) -> Search:
     They are small: more threads gain little where cores are free, and cost a factor of ten where they are not.
 
     Args:
-        options: ``policy``: the folder of a checkpoint, the one that ships where it is left out; ``width``: see
-            :class:`~rl.search.Learned`.
+        options: ``policy``: the folder of a checkpoint, the one that ships where it is left out; ``width`` and
+            ``restarts``: see :class:`~rl.search.Learned`.
 
     Raises:
         UsageError: An option is wrong, or there is no policy.
@@ -37,7 +38,9 @@ def ppo(options: Mapping[str, str]) -> Search:
     if not width.isdecimal() or not int(width):
         raise UsageError(f"option 'width' must be a number above 0, not {width!r}")
     torch.set_num_threads(1)
-    return Learned(checkpoint=load(Path(folder)) if folder else shipped(), width=int(width))
+    return Learned(
+        checkpoint=load(Path(folder)) if folder else shipped(), width=int(width), restarts=restarts_of(options)
+    )
 
 
 def auto(options: Mapping[str, str]) -> Search:
@@ -48,6 +51,18 @@ def auto(options: Mapping[str, str]) -> Search:
     """
     _check("auto", options)
     return Auto(make_learned=partial(ppo, options))
+
+
+def restarts_of(options: Mapping[str, str]) -> Restarts:
+    """Return how often a learned search may start over, by its option ``restarts``.
+
+    Raises:
+        UsageError: The option is no number.
+    """
+    text = options.get("restarts", str(Restarts().count))
+    if not text.isdecimal():
+        raise UsageError(f"option 'restarts' must be a number from 0, not {text!r}")
+    return Restarts(count=int(text))
 
 
 def _check(name: str, options: Mapping[str, str]) -> None:

@@ -69,6 +69,10 @@ class Checkpoint:
     hopeless: frozenset[Candidate]
 
 
+_NOTHING: Final[Mapping[str, int]] = {}
+_NONE_REFUSED: Final[Mapping[str, str]] = {}
+
+
 @final
 class Session:
     """One e-graph with its rules.
@@ -76,22 +80,33 @@ class Session:
     An instance belongs to the thread that made it.
     """
 
-    def __init__(self, graph: Graph, rules: RuleBook) -> None:
+    def __init__(
+        self,
+        graph: Graph,
+        rules: RuleBook,
+        *,
+        behind: Mapping[str, int] = _NOTHING,
+        refused: Mapping[str, str] = _NONE_REFUSED,
+    ) -> None:
         """Load a model.
 
         Args:
             graph: The model.
             rules: The rules, selected for the model's opset and the target already.
+            behind: Rules that have made this graph of the user's model, and how often they were applied.
+            refused: Rules that offer nothing, and why.
 
         Raises:
             RulesError: A rule does not fit the schema.
             UnsoundRulesError: An ungated rule contradicts the model's types.
         """
         self.graph = graph
+        self.rules = rules
+        self.behind = behind
         self.inference = TypeInference(graph.opset, graph.symbols)
         self.mirror = Mirror(inference=self.inference)
         self.applied: Counter[str] = Counter()
-        self.refused: dict[str, str] = {}
+        self.refused = dict(refused)
         language = language_of(rules, {node.operator for node in graph.nodes if node.operator})
         self.program = language.program
         self._egraph = language.open()

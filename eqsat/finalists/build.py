@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections import Counter
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Final
@@ -10,6 +9,7 @@ from typing import TYPE_CHECKING, Final
 import numpy as np
 
 from eqsat.egraph.rebuild import Rebuilt, rebuild
+from eqsat.egraph.restart import origins_of
 from eqsat.runtime.errors import MeasurementError
 from eqsat.runtime.settings import OptimizationLevel, SessionSettings
 from ir.assembly import assemble
@@ -37,8 +37,8 @@ class Built:
 
     Attributes:
         path: The file.
-        origins: Rules behind it, and how many of their applications are in it. An application that only made two
-            known values equal counts wherever it is: nobody can tell what would be chosen without it.
+        origins: Rules behind it, and how many of their applications are in it, see
+            :func:`~eqsat.egraph.restart.origins_of`.
         operators: Nodes by operator, as written.
     """
 
@@ -72,14 +72,8 @@ def build(
     model = assemble(session.graph, nodes, constants, rebuilt.types)
     model.metadata_props.update(metadata or {})
     write_model(model, path, is_durable=False)
-    origins = Counter(rebuilt.origins) + _unions(session)
+    origins = origins_of(session, rebuilt)
     return Built(path=path, origins=origins, operators=operator_counts(model.graph))
-
-
-def _unions(session: Session) -> Counter[str]:
-    """Applications that made no e-node, by rule."""
-    made = {(origin.rule, origin.application) for origin in session.mirror.origins.values()}
-    return session.applied - Counter(rule for rule, _ in made)
 
 
 def discard(path: Path) -> None:

@@ -81,7 +81,7 @@ def _used_us(arena: Arena, each: Group, max_enodes: int) -> float:
         if not arena.apply(each.candidates, max_enodes):
             return math.inf
         made = {enode for enode, origin in session.mirror.origins.items() if origin.application >= first}
-        priced = arena.build_problem()
+        priced = arena.priced()
         return greedy_dag(forbid(priced.problem, _rivals(priced, made))).cost_us
     except NoSelectionError:
         return math.inf

@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from enum import StrEnum
 from typing import TYPE_CHECKING, Protocol, final
 
 from eqsat.egraph.groups import Group, group
+from eqsat.egraph.restart import restarted
 from eqsat.extraction.greedy import greedy_dag
 from eqsat.search.room import apply_within
 
@@ -17,6 +18,7 @@ if TYPE_CHECKING:
 
     from eqsat.cost.micro import Cluster, MicroMaker
     from eqsat.cost.problem import PricedProblem
+    from eqsat.egraph.enode import ENode
     from eqsat.egraph.session import Session, Size
     from eqsat.egraph.view import Candidate
     from eqsat.rules.book import RuleBook
@@ -41,12 +43,14 @@ class Outcome:
         num_steps: Choices that were made.
         num_applied: Candidates that were applied.
         plan: Which search it was and why, where that was open; else empty.
+        session: Where to extract from; None where that is the session that the search was given.
     """
 
     stop_reason: StopReason
     num_steps: int
     num_applied: int
     plan: str = ""
+    session: Session | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -75,13 +79,14 @@ class Surroundings:
         rules: The rules of the session.
         sizes: Size to price at, for every symbol of the model's inputs.
         provider: Whose fusions count.
-        price: Returns the price of each of some clusters of e-nodes, in microseconds, from their micro-models.
+        price: Returns the price of each of some clusters of a session's e-nodes, in microseconds, from their
+            micro-models.
     """
 
     rules: RuleBook
     sizes: Mapping[int, int]
     provider: str
-    price: Callable[[Sequence[Cluster], MicroMaker], Mapping[Cluster, float]]
+    price: Callable[[Session, Sequence[Cluster], MicroMaker], Mapping[Cluster, float]]
 
 
 @final
@@ -91,7 +96,7 @@ class Arena:
 
     Attributes:
         session: The e-graph.
-        build_problem: Prices the e-graph as it is now.
+        build_problem: Prices an e-graph of the model as it is now.
         clock: Seconds on a clock that only goes forward.
         rng: The only source of chance.
         on_progress: Is told what the search does.
@@ -99,7 +104,7 @@ class Arena:
     """
 
     session: Session
-    build_problem: Callable[[], PricedProblem]
+    build_problem: Callable[[Session], PricedProblem]
     clock: Callable[[], float]
     rng: random.Random
     on_progress: Callable[[str], None] = field(default=lambda _: None)
@@ -123,9 +128,24 @@ class Arena:
         """
         return apply_within(self.session, candidates, max_enodes)
 
+    def priced(self) -> PricedProblem:
+        """Return the e-graph as it is now, priced."""
+        return self.build_problem(self.session)
+
+    def restarted(self, choice: Mapping[int, ENode]) -> Arena:
+        """Return an arena with a new e-graph, of one graph of this one; this one stays as it is.
+
+        Args:
+            choice: For every e-class reachable from the roots, one of its e-nodes, without cycles.
+
+        Raises:
+            UnsoundRulesError: An ungated rule contradicts the model's types.
+        """
+        return replace(self, session=restarted(self.session, choice))
+
     def cost_us(self) -> float:
         """Return the price of the cheapest graph that the greedy extraction finds now."""
-        return greedy_dag(self.build_problem().problem).cost_us
+        return greedy_dag(self.priced().problem).cost_us
 
     def size(self) -> Size:
         """Return the size of the e-graph."""

@@ -17,13 +17,18 @@ from eqsat.search.chance import Random
 from eqsat.search.greedy import Greedy
 from eqsat.search.interface import Search, SearchFactory
 from eqsat.search.mcts import ActionKind, Mcts
+from eqsat.search.restarts import Restarts
 from eqsat.search.saturation import Saturate
 
 ENTRY_POINT_GROUP: Final = "eqsat.searches"
 
 
 def _saturate(options: Mapping[str, str]) -> Search:
-    return Saturate(max_per_rule=_integer(options, "max-per-rule", Saturate().max_per_rule))
+    default = Saturate()
+    return Saturate(
+        max_per_rule=_integer(options, "max-per-rule", default.max_per_rule),
+        restarts=Restarts(count=_count(options, "restarts", default.restarts.count)),
+    )
 
 
 def _greedy(options: Mapping[str, str]) -> Search:
@@ -54,7 +59,7 @@ def _mcts(options: Mapping[str, str]) -> Search:
 
 
 _BUILT_IN: Final[Mapping[str, tuple[SearchFactory, frozenset[str]]]] = {
-    "saturate": (_saturate, frozenset({"max-per-rule"})),
+    "saturate": (_saturate, frozenset({"max-per-rule", "restarts"})),
     "greedy": (_greedy, frozenset({"min-gain"})),
     "random": (_random, frozenset({"steps"})),
     "beam": (_beam, frozenset({"alpha", "width"})),
@@ -100,6 +105,13 @@ def make_search(name: str, options: Mapping[str, str], added: Mapping[str, Searc
             search: Search = entry.load()(options)
             return search
     raise UsageError(f"there is no search {name!r} (there are: {', '.join(search_names(added))})")
+
+
+def _count(options: Mapping[str, str], name: str, default: int) -> int:
+    text = options.get(name)
+    if text is not None and not text.isdecimal():
+        raise UsageError(f"option {name!r} must be a number from 0, not {text!r}")
+    return default if text is None else int(text)
 
 
 def _integer(options: Mapping[str, str], name: str, default: int) -> int:

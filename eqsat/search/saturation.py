@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, final
 from typing_extensions import override
 
 from eqsat.search.interface import Arena, Outcome, Search, SearchBudget, StopReason
+from eqsat.search.restarts import ONCE, Restarts, play_with_restarts
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -24,12 +25,17 @@ class Saturate(Search):
     Attributes:
         max_per_rule: Candidates of one rule in one round; the rest wait, so that an explosive rule does not starve
             the others.
+        restarts: How often it starts over from the cheapest graph; never, unless told.
     """
 
     max_per_rule: int = 2_000
+    restarts: Restarts = ONCE
 
     @override
     def run(self, arena: Arena, budget: SearchBudget) -> Outcome:
+        return play_with_restarts(self._saturate, arena, budget, self.restarts)
+
+    def _saturate(self, arena: Arena, budget: SearchBudget) -> Outcome:
         num_steps = num_applied = 0
         while True:
             reason = arena.stop_reason(budget, num_steps)

@@ -2,32 +2,41 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Final
 
 from eqsat.search.registry import make_search
 from rl.comparison.contenders import SearchContender
+from rl.search_options import auto, ppo
+from rl.world.planning import world_model
 
 if TYPE_CHECKING:
+    from eqsat.search.interface import SearchFactory
     from rl.prices import PriceSource
 
 BASELINES: Final = ("random", "greedy", "beam", "saturate", "mcts")
 """Names of searches; all of them end with the same exact extraction."""
 
-_RANDOM: Final = frozenset({"random", "mcts"})
+_RANDOM: Final = frozenset({"random", "mcts", "world-model"})
+
+
+_LEARNED: Final[Mapping[str, SearchFactory]] = {"ppo": ppo, "auto": auto, "world-model": world_model}
 
 
 def baselines(fallback: PriceSource, names: Sequence[str] = BASELINES) -> list[SearchContender]:
-    """Return searches by name, with the options they have by default.
+    """Return searches by name.
 
     Args:
         fallback: Prices where no more may be measured.
-        names: Names of searches.
+        names: Names of searches; options may follow, as in ``saturate:restarts=16`` or ``beam:alpha=1.1:width=4``.
 
     Raises:
-        UsageError: There is no search of a name.
+        UsageError: There is no search of a name, or it has no such option.
     """
-    return [
-        SearchContender(name=name, search=make_search(name, {}), is_random=name in _RANDOM, fallback=fallback)
-        for name in names
-    ]
+    found: list[SearchContender] = []
+    for text in names:
+        name, *parts = text.split(":")
+        options = {option: value for option, _, value in (part.partition("=") for part in parts)}
+        search = make_search(name, options, _LEARNED)
+        found.append(SearchContender(name=text, search=search, is_random=name in _RANDOM, fallback=fallback))
+    return found

@@ -19,7 +19,7 @@ from rl.comparison.contest import Comparison, compare, document, line
 from rl.comparison.plot import budget, write_plot
 from rl.comparison.summary import gain_table, standings, table
 from rl.families.prices import CalibratedPrices, measured_fits
-from rl.search import Learned
+from rl.search import DEFAULT_WIDTH, Learned
 from rl.world import planning
 
 if TYPE_CHECKING:
@@ -49,14 +49,20 @@ def add_arguments(parser: argparse.ArgumentParser, *, max_enodes: int) -> None:
         metavar="NAME=FOLDER,...",
         help=f"world models that take part, as `--search world-model`; '{SHIPPED_WORLD}' is the one of the package",
     )
-    parser.add_argument("--episodes", type=int, default=1, help="episodes of a policy: the likeliest, then draws")
     parser.add_argument(
-        "--width",
+        "--episodes",
         type=int,
         default=0,
-        help="let policies act as `--search ppo` does, with up to so many groups a step, and without starting over",
+        help="let policies play so many episodes of the environment they were trained in, the likeliest first, then "
+        "draws; by default they act as `--search ppo` does",
     )
-    parser.add_argument("--searches", default=",".join(BASELINES), metavar="NAMES", help="searches that take part")
+    parser.add_argument("--width", type=int, default=DEFAULT_WIDTH, help="groups that a policy applies at a step")
+    parser.add_argument(
+        "--searches",
+        default=",".join(BASELINES),
+        metavar="NAMES",
+        help="searches that take part; options follow after colons, as in saturate:restarts=16",
+    )
     parser.add_argument("--seeds", type=int, default=5, help="seeds of what draws; the rest runs once")
     parser.add_argument("--max-enodes", type=int, default=max_enodes, help="size at which nothing more is applied")
     parser.add_argument(
@@ -86,13 +92,13 @@ def contenders(given: argparse.Namespace) -> list[Contender]:
     fallback = CalibratedPrices(measured_fits())
     found: list[Contender] = []
     for name, checkpoint in policies(given.policies).items():
-        if given.width:
-            search = Learned(checkpoint=checkpoint, width=given.width)
-            found.append(SearchContender(name=name, search=search, is_random=False, fallback=fallback))
-        else:
+        if given.episodes:
             found.append(
                 PolicyContender(name=name, checkpoint=checkpoint, num_episodes=given.episodes, fallback=fallback)
             )
+        else:
+            search = Learned(checkpoint=checkpoint, width=given.width)
+            found.append(SearchContender(name=name, search=search, is_random=False, fallback=fallback))
     for name, folder in worlds(given.worlds).items():
         found.append(SearchContender(name=name, search=planning.foresighted(folder), is_random=True, fallback=fallback))
     found += baselines(fallback, [name for name in given.searches.split(",") if name])

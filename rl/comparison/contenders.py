@@ -5,6 +5,7 @@ from __future__ import annotations
 import random
 import time
 from dataclasses import dataclass, replace
+from functools import partial
 from typing import TYPE_CHECKING, Final, final
 
 import numpy as np
@@ -44,14 +45,14 @@ def arena_of(task: Task, session: Session, clock: Clock, seed: int) -> Arena:
     """
     return Arena(
         session=session,
-        build_problem=lambda: priced_problem(task, session),
+        build_problem=partial(priced_problem, task),
         clock=clock,
         rng=random.Random(seed),
         surroundings=Surroundings(
             rules=task.rules,
             sizes=task.sizes,
             provider=task.provider,
-            price=lambda clusters, maker: task.prices.price(session, clusters, maker),
+            price=task.prices.price,
         ),
     )
 
@@ -93,6 +94,7 @@ class SearchContender(Contender):
         )
         outcome = self.search.run(arena, budget)
         searched = clock()
+        session = outcome.session or session
         selection = _extracted(_problem(counted, session), limits)
         extracted = clock()
         return Attempt(

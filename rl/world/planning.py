@@ -10,7 +10,8 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
+from functools import reduce
 from pathlib import Path
 from typing import TYPE_CHECKING, Final, final
 
@@ -21,11 +22,13 @@ from typing_extensions import override
 
 from eqsat.errors import UsageError
 from eqsat.search.interface import Arena, Outcome, Search, SearchBudget
+from eqsat.search.restarts import Restarts, play_with_restarts
 from rl.checkpoint import shipped
 from rl.observation import REBASE
 from rl.policy import Policy
 from rl.scene import Scene
 from rl.search import Chooser, follow, task_of
+from rl.search_options import restarts_of
 from rl.world.accounts import Account, counted
 from rl.world.checkpoint import load
 from rl.world.imagination import Terms, consult, imagine, judge
@@ -171,28 +174,59 @@ class Foresighted(Search):
         model: The world model.
         policy: Names the options and says how likely they are; the world model's own where it is left out.
         config: How far is looked ahead.
+        restarts: How often it starts over from the cheapest graph.
     """
 
     model: WorldModel
     policy: Policy | None = None
     config: PlanConfig = PlanConfig()
+    restarts: Restarts = field(default_factory=Restarts)
 
     @override
     def run(self, arena: Arena, budget: SearchBudget) -> Outcome:
-        task, prices = counted(task_of(arena))
-        scene = Scene.around(task, arena.session, is_grouped=True)
-        first = scene.look(has_rebase=False)
-        initial_us = first.selection.cost_us
         generator = torch.Generator().manual_seed(arena.rng.getrandbits(31))
-        foresight = _Foresight(self, arena, budget.max_enodes, initial_us, generator)
-        outcome, last = follow(foresight, scene, first, arena, budget)
-        account = Account(
-            num_episodes=1,
-            num_steps=outcome.num_steps,
-            num_prices=prices.num_prices,
-            num_imagined_steps=foresight.num_imagined,
+        episodes: list[_Episode] = []
+
+        def play(arena: Arena, budget: SearchBudget) -> Outcome:
+            task, prices = counted(task_of(arena))
+            scene = Scene.around(task, arena.session, is_grouped=True)
+            first = scene.look(has_rebase=False)
+            initial_us = first.selection.cost_us
+            foresight = _Foresight(self, arena, budget.max_enodes, initial_us, generator)
+            outcome, last = follow(foresight, scene, first, arena, budget)
+            account = Account(
+                num_episodes=1,
+                num_steps=outcome.num_steps,
+                num_prices=prices.num_prices,
+                num_imagined_steps=foresight.num_imagined,
+            )
+            final_us = last.selection.cost_us
+            episodes.append(_Episode(account=account, drop=foresight.drop, initial_us=initial_us, final_us=final_us))
+            return outcome
+
+        outcome = play_with_restarts(play, arena, budget, self.restarts)
+        account = reduce(Account.plus, (each.account for each in episodes))
+        foreseen = sum(each.drop for each in episodes)
+        return replace(
+            outcome, plan=described(account, foreseen, episodes[0].initial_us, min(each.final_us for each in episodes))
         )
-        return replace(outcome, plan=described(account, foresight.drop, initial_us, last.selection.cost_us))
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _Episode:
+    """What was done from one start to its end.
+
+    Attributes:
+        account: What it asked for.
+        drop: Sum of the drops of the log-price that were foreseen.
+        initial_us: Price of the graph at the start.
+        final_us: Price of what was extracted at the end.
+    """
+
+    account: Account
+    drop: float
+    initial_us: float
+    final_us: float
 
 
 @final
@@ -267,7 +301,11 @@ def _drop(before_us: float, after_us: float) -> float:
 
 
 def foresighted(
-    world: Path = SHIPPED, config: PlanConfig = PlanConfig(), *, has_own_policy: bool = False
+    world: Path = SHIPPED,
+    config: PlanConfig = PlanConfig(),
+    *,
+    has_own_policy: bool = False,
+    restarts: Restarts | None = None,
 ) -> Foresighted:
     """Return the search by a world model.
 
@@ -275,12 +313,14 @@ def foresighted(
         world: Folder of the world model.
         config: How far is looked ahead.
         has_own_policy: True lets the world model's own policy name the options, False the policy that ships.
+        restarts: See :class:`Foresighted`; those by default where they are left out.
 
     Raises:
         UsageError: One of them cannot be read.
     """
     model, _ = load(world)
-    return Foresighted(model=model, policy=None if has_own_policy else Policy.of(shipped()), config=config)
+    policy = None if has_own_policy else Policy.of(shipped())
+    return Foresighted(model=model, policy=policy, config=config, restarts=restarts or Restarts())
 
 
 def world_model(options: Mapping[str, str]) -> Search:
@@ -289,7 +329,7 @@ def world_model(options: Mapping[str, str]) -> Search:
     Args:
         options: ``world``: the folder of a world model, the one that ships where it is left out; ``policy``: who names
             the options, ``shipped`` or the world model's ``own``; ``width``, ``horizon``, ``episodes`` and ``commit``:
-            see :class:`PlanConfig`.
+            see :class:`PlanConfig`; ``restarts``: see :class:`Foresighted`.
 
     Raises:
         UsageError: An option is wrong, or there is no world model.
@@ -297,10 +337,10 @@ def world_model(options: Mapping[str, str]) -> Search:
     numbers = {"width": "width", "horizon": "horizon", "episodes": "num_episodes", "commit": "commit"}
     given: dict[str, int] = {}
     for option, text in options.items():
-        if option in {"world", "policy"}:
+        if option in {"world", "policy", "restarts"}:
             continue
         if option not in numbers:
-            known = ", ".join(sorted([*numbers, "policy", "world"]))
+            known = ", ".join(sorted([*numbers, "policy", "restarts", "world"]))
             raise UsageError(f"search 'world-model' has no option {option!r} (it has: {known})")
         if not text.isdecimal() or not int(text):
             raise UsageError(f"option {option!r} must be a number above 0, not {text!r}")
@@ -310,4 +350,9 @@ def world_model(options: Mapping[str, str]) -> Search:
         raise UsageError(f"option 'policy' must be 'shipped' or 'own', not {named!r}")
     torch.set_num_threads(1)
     world = Path(options["world"]) if "world" in options else SHIPPED
-    return foresighted(world, replace(PlanConfig(), **given), has_own_policy=named == "own")
+    return foresighted(
+        world,
+        replace(PlanConfig(), **given),
+        has_own_policy=named == "own",
+        restarts=restarts_of(options),
+    )

@@ -143,6 +143,29 @@ def test_an_ill_typed_rule_is_named_and_the_others_go_on(job: Job, rules_file: P
     assert any("rule relu-transpose is unsound and was switched off" in line for line in report.warnings)
 
 
+def little_room(job: Job) -> Job:
+    """Room for one e-node beside the model's own seven, and new starts where it ends."""
+    return replace(job, search="saturate", search_options={"restarts": "8"}, budget=Budget(max_enodes=8))
+
+
+def test_the_rules_of_every_start_are_behind_the_result(job: Job) -> None:
+    report = run(little_room(job), FakeRuntime(PRICES))
+    assert report.status is Status.OPTIMIZED
+    assert kept(job) == ["Identity", "Relu", "Abs", "Tanh"]
+    assert {rule.name: rule.applied for rule in report.rules} == {"neg-twice": 1, "abs-twice": 1}
+    assert report.egraph is not None
+    assert report.egraph.num_enodes <= 8
+
+
+def test_a_wrong_rule_of_an_earlier_start_is_named(job: Job, rules_file: Path) -> None:
+    write_rules(rules_file, WRONG, TWICE, CEIL)
+    report = run(little_room(job), FakeRuntime(PRICES))
+    assert report.status is Status.OPTIMIZED
+    assert kept(job) == ["Identity", "Relu", "Abs", "Tanh"]
+    (warning,) = report.warnings
+    assert warning.startswith("rule relu-sigmoid was left out: a graph was refused: output 'y' differs by")
+
+
 def test_a_wrong_rule_is_named_and_the_others_go_on(job: Job, rules_file: Path) -> None:
     write_rules(rules_file, TWICE, CEIL, WRONG)
     report = run(job, FakeRuntime(PRICES))

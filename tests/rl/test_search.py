@@ -41,7 +41,7 @@ def checkpoint(stop: float = -10.0) -> Checkpoint:
 def test_it_applies_until_nothing_is_left(tmp_path: Path) -> None:
     arena, told = worlds.arena_of(worlds.branch_task(tmp_path))
     before = arena.cost_us()
-    outcome = Learned(checkpoint=checkpoint()).run(arena, SearchBudget())
+    outcome = Learned(checkpoint=checkpoint(), width=1).run(arena, SearchBudget())
     assert outcome.stop_reason is StopReason.SATURATED
     assert outcome.num_steps == len(told) > 1
     assert outcome.num_applied == sum(arena.session.applied.values())
@@ -150,17 +150,20 @@ def test_auto_saturates_what_has_an_end(tmp_path: Path) -> None:
 def test_auto_takes_the_agent_where_there_is_no_end(tmp_path: Path) -> None:
     arena, told = worlds.arena_of(worlds.task(tmp_path, models.chain(1, "Abs"), worlds.GROW))
     before = arena.size().num_enodes
-    sizes = []
+    seen: list[tuple[Arena, SearchBudget]] = []
 
     class Looks(Search):
         @override
         def run(self, arena: Arena, budget: SearchBudget) -> Outcome:
-            sizes.append((arena.size().num_enodes, budget.max_enodes))
+            seen.append((arena, budget))
             return Outcome(stop_reason=StopReason.NO_GAIN, num_steps=3, num_applied=2)
 
-    outcome = Auto(make_learned=Looks).run(arena, SearchBudget(max_enodes=40))
-    assert sizes == [(before, 40)]
-    assert (outcome.num_steps, outcome.num_applied) == (3, 2)
+    outcome = Auto(make_learned=Looks).run(arena, SearchBudget(max_enodes=40, max_steps=100))
+    ((again, budget),) = seen
+    assert again.size().num_enodes == before
+    assert (budget.max_enodes, budget.max_steps) == (40, 103 - outcome.num_steps)
+    assert outcome.num_applied > 2
+    assert outcome.session is again.session
     assert outcome.plan == told[-1]
     assert outcome.plan.startswith(f"the agent: saturation went from {before} to ")
     assert outcome.plan.endswith("(enode_limit)")
@@ -168,9 +171,9 @@ def test_auto_takes_the_agent_where_there_is_no_end(tmp_path: Path) -> None:
 
 def test_they_are_found_by_name(tmp_path: Path) -> None:
     save(checkpoint(), tmp_path)
-    learned = make_search("ppo", {"policy": str(tmp_path), "width": "3"}, SEARCHES)
+    learned = make_search("ppo", {"policy": str(tmp_path), "width": "3", "restarts": "0"}, SEARCHES)
     assert isinstance(learned, Learned)
-    assert (learned.width, learned.checkpoint.notes) == (3, {"from": "a test"})
+    assert (learned.width, learned.restarts.count, learned.checkpoint.notes) == (3, 0, {"from": "a test"})
     automatic = make_search("auto", {"policy": str(tmp_path)}, SEARCHES)
     assert isinstance(automatic, Auto)
     assert isinstance(automatic.make_learned(), Learned)
@@ -184,6 +187,7 @@ def test_they_are_found_by_name(tmp_path: Path) -> None:
         ("ppo", {"widht": "1"}, "search 'ppo' has no option 'widht'"),
         ("auto", {"alpha": "1"}, "search 'auto' has no option 'alpha'"),
         ("ppo", {"width": "0"}, "option 'width' must be a number above 0"),
+        ("ppo", {"restarts": "some"}, "option 'restarts' must be a number from 0"),
         ("ppo", {"policy": "nowhere"}, "nowhere holds no policy"),
     ],
 )

@@ -17,13 +17,13 @@ from eqsat.cost.micro import Cluster, MicroMaker
 from eqsat.cost.pricing import Pricer
 from eqsat.cost.problem import PricedProblem, build_problem
 from eqsat.egraph.enode import ENode
+from eqsat.egraph.restart import restarted
 from eqsat.egraph.session import Session
 from eqsat.extraction.greedy import greedy_dag
 from eqsat.runtime.settings import CPU_PROVIDER
 from ir.assembly import assemble
 from ir.onnx_file import write_model
 from rl.prices import MeasuredPrices, PriceSource, TablePrices
-from rl.rebase import extracted_graph
 from rl.scene import Scene, priced_problem
 from rl.tasks import Task
 from rl.tracker import Snapshot, Tracker
@@ -161,7 +161,8 @@ def test_every_place_is_that_of_the_chosen_enode(tmp_path: Path) -> None:
 
 
 def evaluated(scene: Scene, snapshot: Snapshot, path: Path, feeds: dict[str, np.ndarray]) -> np.ndarray:
-    graph = extracted_graph(scene.session, snapshot, greedy_dag(snapshot.problem))
+    choice = snapshot.priced(scene.session).choice(greedy_dag(snapshot.problem))
+    graph = restarted(scene.session, choice).graph
     write_model(assemble(graph, graph.nodes, graph.constants, graph.types), path, is_durable=False)
     proto = onnx.load(path)
     onnx.checker.check_model(proto, full_check=True)

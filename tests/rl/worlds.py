@@ -14,7 +14,6 @@ import onnx
 from typing_extensions import override
 
 from eqsat.cost.micro import Cluster, MicroMaker
-from eqsat.cost.problem import PricedProblem
 from eqsat.egraph.session import Session
 from eqsat.search.interface import Arena, Surroundings
 from eqsat.verify.sizes import default_sizes
@@ -75,8 +74,8 @@ def env_of(folder: Path) -> EGraphEnv:
     return EGraphEnv([chain_task(folder / "chain"), branch_task(folder / "branches")], Settings(max_steps=6))
 
 
-def by_operator(clusters: Sequence[Cluster], _: MicroMaker) -> dict[Cluster, float]:
-    """Prices by operator, which need no session."""
+def by_operator(_: Session, clusters: Sequence[Cluster], __: MicroMaker) -> dict[Cluster, float]:
+    """Prices by operator alone."""
     return {
         cluster: sum(100.0 if each.operator == "MatMul" else 10.0 for each in cluster.enodes) for cluster in clusters
     }
@@ -85,7 +84,7 @@ def by_operator(clusters: Sequence[Cluster], _: MicroMaker) -> dict[Cluster, flo
 class ByOperator(PriceSource):
     @override
     def price(self, session: Session, clusters: Sequence[Cluster], maker: MicroMaker) -> Mapping[Cluster, float]:
-        return by_operator(clusters, maker)
+        return by_operator(session, clusters, maker)
 
 
 def arena_of(task: Task, times: Iterator[float] | None = None) -> tuple[Arena, list[str]]:
@@ -93,13 +92,10 @@ def arena_of(task: Task, times: Iterator[float] | None = None) -> tuple[Arena, l
     session = Session(task.graph, task.rules)
     told: list[str] = []
 
-    def build() -> PricedProblem:
-        return priced_problem(replace(task, prices=ByOperator()), session)
-
     ticks = times or itertools.repeat(0.0)
     arena = Arena(
         session=session,
-        build_problem=build,
+        build_problem=lambda current: priced_problem(replace(task, prices=ByOperator()), current),
         clock=lambda: next(ticks),
         rng=random.Random(0),
         on_progress=told.append,

@@ -25,7 +25,7 @@ def make_arena(tmp_path: Path) -> MakeArena:
         clock = iter(times) if times is not None else itertools.repeat(0.0)
         return Arena(
             session=session,
-            build_problem=lambda: pricing.priced(session, by),
+            build_problem=lambda current: pricing.priced(current, by),
             clock=lambda: next(clock),
             rng=models.rng(seed),
         )

@@ -14,6 +14,7 @@ from eqsat.search.greedy import Greedy
 from eqsat.search.interface import Arena, Outcome, Search, SearchBudget, StopReason
 from eqsat.search.mcts import ActionKind, Mcts
 from eqsat.search.registry import make_search, search_names
+from eqsat.search.restarts import Restarts
 from eqsat.search.saturation import Saturate
 
 
@@ -46,6 +47,7 @@ def installed(monkeypatch: pytest.MonkeyPatch) -> None:
     [
         ("saturate", {}, Saturate()),
         ("saturate", {"max-per-rule": "7"}, Saturate(max_per_rule=7)),
+        ("saturate", {"restarts": "3"}, Saturate(restarts=Restarts(count=3))),
         ("greedy", {"min-gain": "0.5"}, Greedy(min_gain=0.5)),
         ("random", {"steps": "3"}, Random(num_steps=3)),
         ("beam", {}, Beam()),
@@ -63,6 +65,7 @@ def test_options_reach_the_search(name: str, options: dict[str, str], expected: 
     ("name", "options", "message"),
     [
         ("gready", {}, r"there is no search 'gready' \(there are: saturate, greedy, random"),
+        ("saturate", {"restarts": "-1"}, "option 'restarts' must be a number from 0, not '-1'"),
         ("greedy", {"steps": "3"}, r"search 'greedy' has no option 'steps' \(it has: min-gain\)"),
         ("random", {"steps": "0"}, "option 'steps' must be a number above 0, not '0'"),
         ("random", {"steps": "many"}, "option 'steps' must be a number above 0, not 'many'"),

@@ -26,7 +26,7 @@ NUM_GROWN = 5
 SHARED = models.rewrite("(Neg (Neg x))", "(Identity x)", "neg-twice")
 
 
-def no_prices() -> PricedProblem:
+def no_prices(_: Session) -> PricedProblem:
     raise AssertionError("saturation asks for no price")
 
 
