@@ -27,6 +27,7 @@ from rl.comparison.ledger import Ledger, clock_without_measuring
 from rl.config import EpisodeConfig, TrainConfig
 from rl.evaluate import model_task
 from rl.network import NetworkConfig
+from rl.search import Learned
 from rl.training_env import TaskSplit
 from rl.world import planning
 from rl.world import train as imagining
@@ -34,6 +35,7 @@ from rl.world.config import FitConfig, ImagineConfig, ModelConfig, WorldConfig
 from rl.world.stochastic import Openness
 
 if TYPE_CHECKING:
+    from eqsat.search.interface import Search
     from rl.comparison.device import Device
     from rl.comparison.ledger import Clock, PriceBook
     from rl.families.regimes import Regime
@@ -59,6 +61,8 @@ class Kind(StrEnum):
     """From real steps alone, from the policy that ships."""
     SHIPPED_PLANNING = "planning-shipped"
     """Not at all: one run of ``--search world-model`` with the world model that ships."""
+    SHIPPED_POLICY = "policy-shipped"
+    """Not at all: one run of ``--search ppo`` with the policy that ships."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -165,19 +169,22 @@ def train(kind: Kind, task: Task, book: PriceBook, seed: int, effort: Effort, fo
             world = imagining_config(kind, seed, effort, _room(Session(task.graph, task.rules), effort))
             imagining.train(world, lambda: split, folder, clock=clock, on_validation=watch)
         case Kind.SHIPPED_PLANNING:
-            watch(*_plan(counted, seed, effort, clock))
+            watch(*_searched(planning.foresighted(), counted, seed, effort, clock))
+        case Kind.SHIPPED_POLICY:
+            watch(*_searched(Learned(checkpoint=policies.shipped()), counted, seed, effort, clock))
         case never:
             assert_never(never)
     return Way(model=task.name, agent=kind, seed=seed, points=tuple(points))
 
 
-def _plan(task: Task, seed: int, effort: Effort, clock: Clock) -> tuple[int, float]:
-    """Search as ``--search world-model`` does; return the real steps and the gain of the greedy extraction."""
+def _searched(search: Search, task: Task, seed: int, effort: Effort, clock: Clock) -> tuple[int, float]:
+    """Search as a run of the product does; return the real steps and the gain of the greedy extraction."""
     session = Session(task.graph, task.rules)
     arena = arena_of(task, session, clock, seed)
     initial_us = arena.cost_us()
-    outcome = planning.foresighted().run(arena, SearchBudget(max_enodes=_room(session, effort)))
-    return outcome.num_steps, 1.0 - arena.cost_us() / initial_us
+    outcome = search.run(arena, SearchBudget(max_enodes=_room(session, effort)))
+    final = replace(arena, session=outcome.session or session)
+    return outcome.num_steps, 1.0 - final.cost_us() / initial_us
 
 
 def _room(session: Session, effort: Effort) -> int:

@@ -25,7 +25,7 @@ if TYPE_CHECKING:
 
     from rl.statistics import FeatureStatistics
 
-FORMAT: Final = 1
+FORMAT: Final = 2
 """Version of the files' layout and of the meaning of every number in them."""
 
 WEIGHTS: Final = "world.safetensors"

@@ -125,7 +125,7 @@ class Dynamics(nn.Module):
         self.generator = _perceptron(decided + embedding, hidden, 2 * width)
         self.drop = _perceptron(decided, hidden, NUM_BINS)
         self.growth = _perceptron(decided, hidden, 1)
-        self.final = _perceptron(width, hidden, NUM_BINS)
+        self.final = _perceptron(width + 1, hidden, NUM_BINS)
         self.register_buffer("bins", symmetric_bins(NUM_BINS, LARGEST_DROP), persistent=False)
         for head in (self.drop, self.final, self.growth):
             nn.init.zeros_(head[-1].get_parameter("weight"))
@@ -170,13 +170,13 @@ class Dynamics(nn.Module):
         """Return the mean of what :attr:`Outlook.drops` or :meth:`finals` say; float (num_states,)."""
         return two_hot_mean(logits, self.get_buffer("bins"))
 
-    def finals(self, summaries: Tensor) -> Tensor:
+    def finals(self, ends: Tensor) -> Tensor:
         """Return what STOP pays beyond what the prices say, as logits of bins; float (num_states, NUM_BINS).
 
         Args:
-            summaries: Scaled; float (num_states, width).
+            ends: See :meth:`rl.world.model.WorldModel.ends`; float (num_states, width + 1).
         """
-        logits: Tensor = self.final(summaries)
+        logits: Tensor = self.final(ends)
         return logits
 
     def _context(self, situation: Situation) -> Tensor:

@@ -250,9 +250,9 @@ class Fitter:
         if not states:
             return torch.zeros((), device=self.model.device)
         drawn = rng.integers(len(states), size=self._config.num_windows)
-        summaries = self.model.scaled_summaries(joined([states[place] for place in drawn]))
+        ends = self.model.ends(joined([states[place] for place in drawn]))
         targets = torch.tensor([paid[place] for place in drawn], device=self.model.device)
-        return final_loss(self.model.member(number), summaries, targets)
+        return final_loss(self.model.member(number), ends, targets)
 
     def _fit_encoder(self, encoded: Encoded, rng: np.random.Generator, generator: torch.Generator) -> None:
         """Make gradient steps of the encoder together with all members; ``encoded`` is what they are to foresee."""

@@ -303,7 +303,7 @@ def _paid_at_stop(model: WorldModel, state: LatentState, episodes: Tensor) -> Te
     for number in range(len(model.members)):
         own = (episodes % len(model.members) == number).nonzero().squeeze(1)
         member = model.member(number)
-        paid[own] = member.mean_drop(member.finals(model.scaled_summaries(state.select(own))))
+        paid[own] = member.mean_drop(member.finals(model.ends(state.select(own))))
     return paid
 
 

@@ -25,6 +25,9 @@ if TYPE_CHECKING:
 GROWTH_SCALE: Final = 10.0
 """The logarithm of the size of an e-graph grows by about a tenth in a step."""
 
+COST_SCALE: Final = 5.0
+"""The logarithm of a price relative to the model's own ends at about a fifth below zero."""
+
 _LEAST_SCALE: Final = 1e-3
 
 
@@ -168,6 +171,16 @@ class WorldModel(nn.Module):
             log_enodes=state.num_enodes.log1p(),
             chosen=chosen,
         )
+
+    def ends(self, state: LatentState) -> Tensor:
+        """Return what tells what STOP pays: summaries in scaled units, and the log-price.
+
+        How much of what the prices promise the clock sees depends on how much they promise.
+
+        Returns:
+            float (num_states, width + 1).
+        """
+        return torch.cat([self.scaled_summaries(state), COST_SCALE * state.log_costs.unsqueeze(1)], dim=1)
 
     def scaled_summaries(self, state: LatentState) -> Tensor:
         """Return the summaries in scaled units; float (num_states, width)."""

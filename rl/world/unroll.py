@@ -155,12 +155,12 @@ def _mean(values: Tensor) -> Tensor:
     return values.sum() / max(values.numel(), 1)
 
 
-def final_loss(member: Dynamics, summaries: Tensor, paid: Tensor) -> Tensor:
+def final_loss(member: Dynamics, ends: Tensor, paid: Tensor) -> Tensor:
     """Return the loss of what STOP pays beyond what the prices say; nats.
 
     Args:
         member: Foresees.
-        summaries: Of the states in which it came, scaled; float (num_states, width).
+        ends: The states in which it came, see :meth:`rl.world.model.WorldModel.ends`; float (num_states, width + 1).
         paid: What it paid beyond; float (num_states,).
     """
-    return _mean(two_hot_loss(member.finals(summaries), paid, member.get_buffer("bins")))
+    return _mean(two_hot_loss(member.finals(ends), paid, member.get_buffer("bins")))

@@ -75,6 +75,15 @@ def test_a_way_counts_what_an_agent_asked_for(tmp_path: Path, task: Task, kind: 
     assert (tmp_path / "training" / "best").is_dir()
 
 
+@pytest.mark.parametrize("kind", [Kind.SHIPPED_PLANNING, Kind.SHIPPED_POLICY])
+def test_what_ships_searches_without_training(tmp_path: Path, task: Task, kind: Kind) -> None:
+    found = train(kind, task, PriceBook(source=TablePrices()), 0, EFFORT, tmp_path / "training")
+    (point,) = found.points
+    assert point.num_steps > 0
+    assert point.num_prices > 0
+    assert point.gain > 0.1
+
+
 def test_a_trained_contender_pays_for_its_training(task: Task) -> None:
     fallback = CalibratedPrices(measured_fits())
     contender = TrainedContender(name="who", kind=Kind.MODEL_FREE, effort=EFFORT, fallback=fallback)
