@@ -3,12 +3,14 @@
 The policy that ships plays on each model with room for a little more than the model, by chance, so that it ends with
 many different graphs. Each graph is measured from end to end against its model. The end-to-end price of the world model
 that ships then learns from all models but one what the prices miss, and foretells it for that one. The graphs of which
-it was most wrong are measured again, in more pairs, and it learns and foretells once more.
+it was most wrong are measured again, in more pairs, and it learns and foretells once more. ``--fit FILE`` learns from
+what such a run has written, and measures nothing.
 """
 
 from __future__ import annotations
 
 import argparse
+import json
 import statistics
 import sys
 from collections.abc import Sequence
@@ -35,7 +37,7 @@ from rl.rollout import Order, play
 from rl.training_env import TaskSplit, make_env
 from rl.world import planning
 from rl.world.checkpoint import load
-from rl.world.endprice import Ended, EndError, EndFit, cross_validated, end_error, worst
+from rl.world.endprice import Ended, EndError, cross_validated, end_error, worst
 
 if TYPE_CHECKING:
     from rl.tasks import Task
@@ -51,17 +53,17 @@ MAX_GROWTH: Final = 1.6
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Round:
-    """What was foretold with the measurements so far, by several fits.
+    """What was foretold with the measurements so far.
 
     Attributes:
         name: Which measurements.
         prices: How wrong the prices alone are, by family; ``all`` for all together.
-        learned: How wrong the learned price is, likewise, for each fit.
+        learned: How wrong the learned price is, likewise.
     """
 
     name: str
     prices: dict[str, EndError]
-    learned: dict[str, list[EndError]]
+    learned: dict[str, EndError]
 
 
 def gathered(task: Task, model: WorldModel, clock: MeasuredGain, count: int, seed: int) -> list[tuple[Ended, Ending]]:
@@ -97,27 +99,26 @@ def gathered(task: Task, model: WorldModel, clock: MeasuredGain, count: int, see
         cost = np.log(look.selection.cost_us / played.initial_us)
         with torch.no_grad():
             state = model.encode([look.observation], np.array([cost]), np.array([played.num_enodes]))
-        found.append((Ended(family=task.name, state=state, gain=gain), ending))
+            row = model.ends(state)[0].double().numpy()
+        found.append((Ended(family=task.name, row=row, promised=-float(cost), gain=gain), ending))
         say(f"{task.name}: prices {1 - np.exp(cost):.1%}, clock {gain:.1%}")
         if len(found) == count:
             break
     return found
 
 
-def foretold(name: str, model: WorldModel, ended: Sequence[Ended], seeds: int) -> tuple[Round, np.ndarray]:
-    """Return how wrong the prices are and how wrong the learned price is, and what the first fit foretells."""
+def foretold(name: str, ended: Sequence[Ended]) -> tuple[Round, np.ndarray]:
+    """Return how wrong the prices are and how wrong the learned price is, and what it foretells."""
     promised = np.array([each.promised for each in ended])
-    fits = [cross_validated(model, ended, EndFit(), seed) for seed in range(seeds)]
+    foreseen = cross_validated(ended)
     families = sorted({each.family for each in ended})
     places = {family: [place for place, each in enumerate(ended) if each.family == family] for family in families}
     places["all"] = list(range(len(ended)))
 
-    def error(own: Sequence[int], foreseen: np.ndarray) -> EndError:
-        return end_error([ended[place] for place in own], foreseen[own])
+    def errors(told: np.ndarray) -> dict[str, EndError]:
+        return {family: end_error([ended[place] for place in own], told[own]) for family, own in places.items()}
 
-    prices = {family: error(own, promised) for family, own in places.items()}
-    learned = {family: [error(own, fit) for fit in fits] for family, own in places.items()}
-    return Round(name=name, prices=prices, learned=learned), np.median(fits, axis=0)
+    return Round(name=name, prices=errors(promised), learned=errors(foreseen)), foreseen
 
 
 def remeasured(
@@ -134,15 +135,21 @@ def remeasured(
     return ended, float(statistics.median(changes)) if changes else 0.0
 
 
+def ended_of(path: Path) -> list[Ended]:
+    """Return the graphs that a run of this command has written."""
+    graphs = json.loads(path.read_text(encoding="utf-8"))["graphs"]
+    return [Ended(**{**each, "row": np.array(each["row"])}) for each in graphs]
+
+
 def table(rounds: Sequence[Round]) -> str:
-    """Return medians over the fits as text."""
+    """Return rounds as text."""
     lines = [f"{'measured':<16} {'family':<14} {'prices: error':>13} {'order':>6} {'learned: error':>14} {'order':>6}"]
     for each in rounds:
         for family, alone in each.prices.items():
-            mean = statistics.median(error.mean for error in each.learned[family])
-            order = statistics.median(error.correlation for error in each.learned[family])
+            told = each.learned[family]
             lines.append(
-                f"{each.name:<16} {family:<14} {alone.mean:13.4f} {alone.correlation:6.2f} {mean:14.4f} {order:6.2f}"
+                f"{each.name:<16} {family:<14} {alone.mean:13.4f} {alone.correlation:6.2f} "
+                f"{told.mean:14.4f} {told.correlation:6.2f}"
             )
     return "\n".join(lines)
 
@@ -155,11 +162,14 @@ def main(arguments: Sequence[str] | None = None) -> int:
     parser.add_argument("--graphs", type=int, default=10, help="different graphs of each model, at most")
     parser.add_argument("--pairs", type=int, default=4, help="pairs of sessions of a measurement")
     parser.add_argument("--again", type=int, default=12, help="graphs that are measured again, in twice the pairs")
-    parser.add_argument("--seeds", type=int, default=5, help="fits of the learned price")
+    parser.add_argument("--fit", type=Path, metavar="FILE", help="results to learn from instead of measuring")
     parser.add_argument("--database", type=Path, help="price database; the user's own by default")
     parser.add_argument("--json", type=Path, help="write everything here")
     given = parser.parse_args(arguments)
     torch.set_num_threads(1)
+    if given.fit is not None:
+        say(table([foretold("all", ended_of(given.fit))[0]]))
+        return 0
     model, _ = load(planning.SHIPPED)
     found: list[tuple[Ended, Ending]] = []
     try:
@@ -169,17 +179,23 @@ def main(arguments: Sequence[str] | None = None) -> int:
                 task, _ = exported_task(name, given.size, device, Regime.DEFAULT)
                 found += gathered(task, model, clock, given.graphs, number)
             ended = [each for each, _ in found]
-            first, foreseen = foretold("once", model, ended, given.seeds)
+            first, foreseen = foretold("once", ended)
             places = worst(ended, foreseen, given.again)
             again, change = remeasured(found, places, MeasuredGain(num_pairs=2 * given.pairs))
-            second, _ = foretold("worst again", model, again, given.seeds)
+            second, _ = foretold("worst again", again)
     except (EqsatError, UnknownModelError, UnsupportedVariantError) as error:
         sys.stderr.write(f"error: {error}\n")
         return 2
     say(table([first, second]))
     say(f"measuring the {len(places)} worst again moved them by {change:.4f} nats (median)")
     graphs = [
-        {"family": each.family, "promised": each.promised, "measured": each.measured, "times": each.num_measurements}
+        {
+            "family": each.family,
+            "promised": each.promised,
+            "gain": each.gain,
+            "num_measurements": each.num_measurements,
+            "row": [round(number, 5) for number in each.row.tolist()],
+        }
         for each in again
     ]
     notes = {"device": device.name, "pairs": given.pairs, "remeasured": len(places), "median_change": change}

@@ -1,13 +1,15 @@
 """The learned end-to-end price: what sums of prices miss of a whole graph.
 
 The price of a graph is a sum over its operators, each measured alone. From end to end caches are shared, fusions span
-more than a pair, and threads wait. The difference is learnt by the head that foresees what STOP pays beyond the prices:
-``log(latency before / after) - log(price before / after)``, in nats, from the state in which an episode ended. Training
-and use read that state by one function, :meth:`rl.world.model.WorldModel.ends`.
+more than a pair, and threads wait. What is learnt is the difference, in nats:
+``log(latency before / after) - log(price before / after)``, from the state in which an episode ended, read by the one
+function that STOP's head reads in training and in use, :meth:`rl.world.model.WorldModel.ends`.
 
-Measurements are dear and few, and graphs of one family are alike: whether the head has learnt something is told by
-families that it was not trained on. Where it is most wrong, the measurement may be at fault as well as the head, so
-that the worst are measured again. No prediction decides what a run returns: that is the paired test of its finalists.
+Measurements are dear and few, and graphs of one family are alike. So the map is linear, with a ridge (Hoerl and
+Kennard 1970) on what is not the price, whose strength is chosen by families that were left out; and whether it has
+learnt something is told by families that neither the map nor its strength have seen. Where it is most wrong, the
+measurement may be at fault, so that the worst are measured again. No prediction decides what a run returns: that is the
+paired test of its finalists.
 """
 
 from __future__ import annotations
@@ -15,18 +17,17 @@ from __future__ import annotations
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
-from typing import TYPE_CHECKING, Final, final
+from typing import Final, final
 
 import numpy as np
-import torch
 
-from rl.world.latent import joined
 from rl.world.metrics import rank_correlation
-from rl.world.unroll import final_loss
 
-if TYPE_CHECKING:
-    from rl.world.latent import LatentState
-    from rl.world.model import WorldModel
+STRENGTHS: Final = (0.1, 1.0, 10.0, 100.0, 1e3, 1e6)
+"""Ridges that are tried; behind the last one, only the price counts."""
+
+_PRICE_RIDGE: Final = 0.1
+"""Ridge on the weight of the price itself."""
 
 _LARGEST_GAIN: Final = 0.99
 """A latency that fell by more counts as this: a logarithm needs a bound."""
@@ -39,20 +40,17 @@ class Ended:
 
     Attributes:
         family: Graphs of one family are never on both sides of a split.
-        state: The state in which the episode ended, one; its ``log_costs`` say what the prices promise.
+        row: The state in which the episode ended, see :meth:`rl.world.model.WorldModel.ends`; float64 (width + 1,).
+        promised: Drop of the log-price, nats.
         gain: Relative drop of the latency, the mean of all measurements; below 0 where it rose.
         num_measurements: How often it was measured.
     """
 
     family: str
-    state: LatentState
+    row: np.ndarray
+    promised: float
     gain: float
     num_measurements: int = 1
-
-    @property
-    def promised(self) -> float:
-        """Drop of the log-price, nats."""
-        return -float(self.state.log_costs.item())
 
     @property
     def measured(self) -> float:
@@ -65,88 +63,62 @@ class Ended:
         return replace(self, gain=self.gain + (gain - self.gain) / count, num_measurements=count)
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class EndFit:
-    """How the head learns.
+@final
+@dataclass(frozen=True, slots=True, kw_only=True, eq=False)
+class EndPrice:
+    """A linear map from the state in which an episode ended to what the prices miss.
 
     Attributes:
-        num_updates: Gradient steps of each member.
-        learning_rate: Of Adam.
-        weight_decay: Pulls its weights to zero, where it adds nothing to the prices (Loshchilov and Hutter 2019).
+        weights: One for each column of a row; float64 (width + 1,). The last one is that of the price.
+        strength: Ridge on all weights but the last.
     """
 
-    num_updates: int = 300
-    learning_rate: float = 1e-3
-    weight_decay: float = 0.1
+    weights: np.ndarray
+    strength: float
+
+    def foreseen(self, ended: Sequence[Ended]) -> np.ndarray:
+        """Return the drop of the log-latency of graphs; what was measured of them is not looked at.
+
+        Args:
+            ended: At least one.
+
+        Returns:
+            float64 (num_graphs,), nats.
+        """
+        promised = np.array([each.promised for each in ended])
+        found: np.ndarray = promised + np.stack([each.row for each in ended]) @ self.weights
+        return found
 
 
-def fit_ends(model: WorldModel, ended: Sequence[Ended], config: EndFit, seed: int) -> None:
-    """Let every member's head learn from graphs drawn with replacement, from where adding nothing is the start.
-
-    Args:
-        model: Its encoder and its other heads stay as they are.
-        ended: At least one.
-        config: How.
-        seed: Seed of every draw.
-    """
-    ends = model.ends(joined([each.state for each in ended]))
-    missed = torch.tensor([each.measured - each.promised for each in ended], dtype=ends.dtype, device=ends.device)
-    for number in range(len(model.members)):
-        member = model.member(number)
-        rng = np.random.default_rng([seed, number])
-        drawn = torch.from_numpy(rng.integers(len(ended), size=len(ended))).to(ends.device)
-        _start_at_nothing(member.final, member.get_buffer("bins"), seed=int(rng.integers(2**31)))
-        optimizer = torch.optim.AdamW(
-            member.final.parameters(), lr=config.learning_rate, weight_decay=config.weight_decay
-        )
-        for _ in range(config.num_updates):
-            optimizer.zero_grad(set_to_none=True)
-            final_loss(member, ends[drawn], missed[drawn]).backward()  # type: ignore[no-untyped-call]
-            optimizer.step()
-
-
-def foreseen_ends(model: WorldModel, ended: Sequence[Ended]) -> tuple[np.ndarray, np.ndarray]:
-    """Return the drop of the log-latency that is foreseen, and the members' disagreement about it.
+def fit(ended: Sequence[Ended]) -> EndPrice:
+    """Return the end-to-end price that graphs tell, with the ridge that is best for families left out.
 
     Args:
-        model: Foresees.
-        ended: At least one; what was measured of them is not looked at.
-
-    Returns:
-        Twice float64 (num_graphs,), nats.
-    """
-    with torch.no_grad():
-        ends = model.ends(joined([each.state for each in ended]))
-        members = [model.member(number) for number in range(len(model.members))]
-        beyond = torch.stack([member.mean_drop(member.finals(ends)) for member in members]).double().cpu().numpy()
-    promised = np.array([each.promised for each in ended])
-    return promised + beyond.mean(axis=0), beyond.std(axis=0)
-
-
-def cross_validated(model: WorldModel, ended: Sequence[Ended], config: EndFit, seed: int) -> np.ndarray:
-    """Return what is foreseen of each graph by heads that have seen no graph of its family.
-
-    Args:
-        model: Its heads have learnt from the last split afterwards.
         ended: Of two families at least.
-        config: How the heads learn.
-        seed: Seed of every draw.
+
+    Raises:
+        ValueError: There is only one family.
+    """
+    errors = [end_error(ended, _left_out(ended, strength)).mean for strength in STRENGTHS]
+    return _fitted(ended, STRENGTHS[int(np.argmin(errors))])
+
+
+def cross_validated(ended: Sequence[Ended]) -> np.ndarray:
+    """Return what is foreseen of each graph by a price that has seen no graph of its family.
+
+    Args:
+        ended: Of three families at least: one is foreseen, one of the others chooses the ridge.
 
     Returns:
         float64 (num_graphs,), nats.
 
     Raises:
-        ValueError: There is only one family.
+        ValueError: There are fewer families.
     """
-    families = sorted({each.family for each in ended})
-    if len(families) < 2:
-        raise ValueError("graphs of one family cannot be split")
-    foreseen = np.empty(len(ended))
-    for family in families:
-        own = [place for place, each in enumerate(ended) if each.family == family]
-        fit_ends(model, [each for each in ended if each.family != family], config, seed)
-        foreseen[own] = foreseen_ends(model, [ended[place] for place in own])[0]
-    return foreseen
+    found = np.empty(len(ended))
+    for own, others in _splits(ended):
+        found[own] = fit([ended[place] for place in others]).foreseen([ended[place] for place in own])
+    return found
 
 
 def worst(ended: Sequence[Ended], foreseen: np.ndarray, count: int) -> list[int]:
@@ -185,19 +157,33 @@ def end_error(ended: Sequence[Ended], foreseen: np.ndarray) -> EndError:
     return EndError(mean=float(np.abs(foreseen - measured).mean()), correlation=rank_correlation(foreseen, measured))
 
 
-def _start_at_nothing(head: torch.nn.Module, bins: torch.Tensor, *, seed: int) -> None:
-    """Draw new weights for the first layer, and let the last one put all weight on the bin of zero."""
-    generator = torch.Generator().manual_seed(seed)
-    layers = [each for each in head.modules() if isinstance(each, torch.nn.Linear)]
-    with torch.no_grad():
-        for layer in layers:
-            bound = 1.0 / math.sqrt(layer.in_features)
-            drawn = torch.empty(layer.weight.shape).uniform_(-bound, bound, generator=generator)
-            layer.weight.copy_(drawn)
-            layer.bias.zero_()
-        layers[-1].weight.zero_()
-        layers[-1].bias.copy_(-bins.abs() * _SHARPNESS)
+def _left_out(ended: Sequence[Ended], strength: float) -> np.ndarray:
+    found = np.empty(len(ended))
+    for own, others in _splits(ended):
+        found[own] = _fitted([ended[place] for place in others], strength).foreseen([ended[place] for place in own])
+    return found
 
 
-_SHARPNESS: Final = 50.0
-"""Logits that a bin a nat away from zero is behind, at the start."""
+def _splits(ended: Sequence[Ended]) -> list[tuple[list[int], list[int]]]:
+    """Return for each family the places of its graphs and those of all others."""
+    families = sorted({each.family for each in ended})
+    if len(families) < 2:
+        raise ValueError("graphs of one family cannot be split")
+    places = range(len(ended))
+    return [
+        (
+            [place for place in places if ended[place].family == family],
+            [place for place in places if ended[place].family != family],
+        )
+        for family in families
+    ]
+
+
+def _fitted(ended: Sequence[Ended], strength: float) -> EndPrice:
+    """Return the weights of ridge regression: ``(X'X + D)^-1 X'y``, the ridge in units of rows."""
+    rows = np.stack([each.row for each in ended])
+    missed = np.array([each.measured - each.promised for each in ended])
+    ridge = np.full(rows.shape[1], strength)
+    ridge[-1] = _PRICE_RIDGE
+    weights = np.linalg.solve(rows.T @ rows + np.diag(ridge), rows.T @ missed)
+    return EndPrice(weights=weights, strength=strength)
