@@ -10,6 +10,8 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+import torch
+
 from eqsat.errors import UsageError
 from rl.checkpoint import load, shipped
 from rl.comparison.attempts import Limits
@@ -159,7 +161,7 @@ def run(
     notes: Mapping[str, object],
     best_us: Mapping[str, float] | None = None,
 ) -> list[Comparison]:
-    """Compare, print, and write what the flags ask for.
+    """Compare, print, and write what the flags ask for; networks use one thread, as in a run of the product.
 
     Args:
         tasks: Tasks with their prices.
@@ -170,6 +172,7 @@ def run(
     Raises:
         UsageError: A flag asks for what there is not.
     """
+    torch.set_num_threads(1)
     who = contenders(given)
     found = []
     for limits in budgets(given):
