@@ -188,7 +188,7 @@ class _Run:
     ) -> Explored | None:
         """Search, price and extract; None where no rule changes anything."""
         with self.progress.stage(Stage.LOAD, f"{len(graph.nodes)} nodes, {len(rules.rules)} rules"):
-            session = Session(graph, rules)
+            first = Session(graph, rules)
 
         def build_prices(session: Session) -> PricedProblem:
             priced = build_problem(
@@ -211,12 +211,12 @@ class _Run:
                     clusters, maker, deadline=self.schedule.deadline(PRICE_SHARE)
                 ),
             )
-            session = self._search(session, build_prices, pricer, search_until, surroundings)
+            session = self._search(first, build_prices, pricer, search_until, surroundings)
         for name, why in session.refused.items():
             warning = f"rule {name} is unsound and was switched off: {why}"
             if warning not in self.findings.warnings:
                 self.findings.warnings.append(warning)
-        if not _has_changed(session):
+        if not _has_changed(first) and not _has_changed(session):
             return None
         with self.progress.stage(Stage.PRICE, "pricing operators on the device"):
             priced = build_prices(session)

@@ -18,6 +18,9 @@ from eqsat.optimizer import optimize
 from eqsat.report import Report, Status
 from eqsat.runtime import Contender, MeasurementError, SessionSettings, StopReason
 from eqsat.scratch import read_best
+from eqsat.search.interface import Arena, Outcome, Search, SearchBudget
+from eqsat.search.interface import StopReason as EndReason
+from eqsat.search.restarts import cheapest
 from eqsat.verify.verify import Reason, Verification
 from tests.finalists import models
 from tests.finalists.fake_runtime import FakeRuntime
@@ -128,6 +131,26 @@ def test_no_rule_no_gain(job: Job, rules_file: Path) -> None:
 def test_rules_that_are_always_applied_are_enough(job: Job, rules_file: Path) -> None:
     write_rules(rules_file, '(rewrite (Abs (Abs x)) (Abs x) :ruleset simp :name "abs-twice")')
     report = run(job, FakeRuntime(PRICES))
+    assert report.status is Status.OPTIMIZED
+    assert kept(job) == ["Neg", "Neg", "Relu", "Abs", "Tanh"]
+
+
+class StartsOver(Search):
+    """Applies nothing, and starts over from the graph as it is."""
+
+    @override
+    def run(self, arena: Arena, budget: SearchBudget) -> Outcome:
+        again = arena.restarted(cheapest(arena, budget).choice)
+        return Outcome(stop_reason=EndReason.NO_GAIN, num_steps=0, num_applied=0, session=again.session)
+
+
+def test_what_was_always_applied_is_not_lost_with_a_new_start(job: Job, rules_file: Path) -> None:
+    write_rules(rules_file, '(rewrite (Abs (Abs x)) (Abs x) :ruleset simp :name "abs-twice")')
+    searches = {"starts-over": lambda _: StartsOver()}
+    runtime = FakeRuntime(PRICES).as_runtime()
+    report = optimize(
+        replace(job, search="starts-over"), lambda _: None, runtime=runtime, clock=lambda: 0.0, searches=searches
+    )
     assert report.status is Status.OPTIMIZED
     assert kept(job) == ["Neg", "Neg", "Relu", "Abs", "Tanh"]
 
