@@ -80,7 +80,7 @@ def optimize(
     provider: str | Sequence[str] = "CPUExecutionProvider",
     threads: int = 0,
     input_shapes: Mapping[str, Sequence[int]] | None = None,
-    search: str = "saturate",
+    search: str = "auto",
     search_options: Mapping[str, str] | None = None,
     budget: Budget | None = None,
     rules: Sequence[str | os.PathLike[str]] = (),

@@ -63,7 +63,7 @@ class Job:
     rule_files: tuple[str, ...] = ()
     skip_rules: tuple[str, ...] = ()
     enable_rules: tuple[str, ...] = ()
-    search: str = "saturate"
+    search: str = "auto"
     search_options: dict[str, str] = field(default_factory=dict)
     budget: Budget = field(default_factory=Budget)
     target: Target = Target.PROVIDER

@@ -17,7 +17,7 @@ def _ppo(options: Mapping[str, str]) -> Search:
 
 
 def _auto(options: Mapping[str, str]) -> Search:
-    from rl.search_options import auto
+    from rl.automatic import auto
 
     return auto(options)
 

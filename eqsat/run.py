@@ -55,9 +55,9 @@ def run(
     search: Annotated[
         str,
         typer.Option(
-            metavar="NAME", help="saturate, greedy, beam, mcts, random, ppo, auto, world-model, or one that was added."
+            metavar="NAME", help="auto, saturate, greedy, beam, mcts, random, ppo, world-model, or one that was added."
         ),
-    ] = "saturate",
+    ] = "auto",
     search_option: Annotated[
         list[str] | None, typer.Option(metavar="NAME=VALUE", help="An option of the search.")
     ] = None,

@@ -1,18 +1,54 @@
-"""The search that chooses between saturation and the agent by how the e-graph grows."""
+"""The search that chooses between saturation and the agent by how the e-graph grows.
+
+What learns is imported only where it is needed: most e-graphs are complete before.
+"""
 
 from __future__ import annotations
 
 from dataclasses import dataclass, replace
-from typing import TYPE_CHECKING, final
+from functools import partial
+from typing import TYPE_CHECKING, Final, final
 
 from typing_extensions import override
 
+from eqsat.errors import UsageError
 from eqsat.search.interface import Arena, Outcome, Search, SearchBudget, StopReason
 from eqsat.search.restarts import cheapest
 from eqsat.search.saturation import Saturate
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Mapping
+
+
+OPTIONS: Final = frozenset({"policy", "width", "restarts"})
+"""Options of the searches ``ppo`` and ``auto``."""
+
+
+def auto(options: Mapping[str, str]) -> Search:
+    """Return the search that chooses, from its options; they are those of :func:`rl.search_options.ppo`.
+
+    Raises:
+        UsageError: There is no such option.
+    """
+    check_options("auto", options)
+    return Auto(make_learned=partial(_learned, options))
+
+
+def _learned(options: Mapping[str, str]) -> Search:
+    from rl.search_options import ppo
+
+    return ppo(options)
+
+
+def check_options(search: str, options: Mapping[str, str]) -> None:
+    """Refuse options that a search does not have.
+
+    Raises:
+        UsageError: There is no such option.
+    """
+    for option in options:
+        if option not in OPTIONS:
+            raise UsageError(f"search {search!r} has no option {option!r} (it has: {', '.join(sorted(OPTIONS))})")
 
 
 @final

@@ -3,22 +3,19 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from functools import partial
 from pathlib import Path
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING
 
 import torch
 
 from eqsat.errors import UsageError
 from eqsat.search.restarts import Restarts
-from rl.automatic import Auto
+from rl.automatic import check_options
 from rl.checkpoint import load, shipped
 from rl.search import DEFAULT_WIDTH, Learned
 
 if TYPE_CHECKING:
     from eqsat.search.interface import Search
-
-_OPTIONS: Final = frozenset({"policy", "width", "restarts"})
 
 
 def ppo(options: Mapping[str, str]) -> Search:
@@ -33,7 +30,7 @@ def ppo(options: Mapping[str, str]) -> Search:
     Raises:
         UsageError: An option is wrong, or there is no policy.
     """
-    _check("ppo", options)
+    check_options("ppo", options)
     folder, width = options.get("policy"), options.get("width", str(DEFAULT_WIDTH))
     if not width.isdecimal() or not int(width):
         raise UsageError(f"option 'width' must be a number above 0, not {width!r}")
@@ -41,16 +38,6 @@ def ppo(options: Mapping[str, str]) -> Search:
     return Learned(
         checkpoint=load(Path(folder)) if folder else shipped(), width=int(width), restarts=restarts_of(options)
     )
-
-
-def auto(options: Mapping[str, str]) -> Search:
-    """Return the search that chooses; its options are those of :func:`ppo`.
-
-    Raises:
-        UsageError: There is no such option.
-    """
-    _check("auto", options)
-    return Auto(make_learned=partial(ppo, options))
 
 
 def restarts_of(options: Mapping[str, str]) -> Restarts:
@@ -63,9 +50,3 @@ def restarts_of(options: Mapping[str, str]) -> Restarts:
     if not text.isdecimal():
         raise UsageError(f"option 'restarts' must be a number from 0, not {text!r}")
     return Restarts(count=int(text))
-
-
-def _check(name: str, options: Mapping[str, str]) -> None:
-    for option in options:
-        if option not in _OPTIONS:
-            raise UsageError(f"search {name!r} has no option {option!r} (it has: {', '.join(sorted(_OPTIONS))})")

@@ -6,8 +6,9 @@ from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Final
 
 from eqsat.search.registry import make_search
+from rl.automatic import auto
 from rl.comparison.contenders import SearchContender
-from rl.search_options import auto, ppo
+from rl.search_options import ppo
 from rl.world.planning import world_model
 
 if TYPE_CHECKING:

@@ -46,7 +46,13 @@ def run(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Run:
         scratch = tmp_path / "scratch"
         scratch.mkdir()
         path = models.save(tmp_path / "model.onnx", model)
-        job = Job(input_path=str(path), scratch_dir=str(scratch), cost_db=str(tmp_path / "prices.sqlite"), threads=1)
+        job = Job(
+            input_path=str(path),
+            scratch_dir=str(scratch),
+            cost_db=str(tmp_path / "prices.sqlite"),
+            search="saturate",
+            threads=1,
+        )
         report = optimize(
             replace(job, **options),  # type: ignore[arg-type]
             lambda _: None,

@@ -62,6 +62,7 @@ def job(tmp_path: Path) -> Job:
         input_path=str(models.save(tmp_path / "model.onnx", model())),
         scratch_dir=str(scratch),
         cost_db=str(tmp_path / "prices.sqlite"),
+        search="saturate",
         threads=1,
     )
 
