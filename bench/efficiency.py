@@ -70,8 +70,6 @@ def rows(ways: Sequence[Way]) -> list[dict[str, Any]]:
     for model in dict.fromkeys(way.model for way in ways):
         for agent in dict.fromkeys(way.agent for way in ways):
             own = [way for way in ways if (way.model, way.agent) == (model, agent)]
-            if not own:
-                continue
             told = [shares(way, marks[model, way.seed]) for way in own]
             reached = [each for each in told if each is not None]
             medians = {

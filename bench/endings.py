@@ -29,7 +29,6 @@ from rl.comparison.device import Device
 from rl.families.regimes import Regime
 from rl.measured_gain import MeasuredGain
 from rl.policy import Policy
-from rl.rewards import Ending
 from rl.rollout import Order, play
 from rl.training_env import TaskSplit, make_env
 
@@ -77,16 +76,8 @@ def train(task: Task, effort: Effort, seed: int, *, is_measured: bool, clock: Me
         policy = Policy.of(load(Path(folder) / model_free.BEST))
     env = make_env(replace(config.episodes, is_measured=False), lambda: split)
     episode = play(env, policy, Order(task=task.name, seed=seed, is_greedy=True))
-    ending = Ending(
-        task=task,
-        session=env.scene.session,
-        snapshot=env.look.snapshot,
-        selection=env.look.selection,
-        initial_us=episode.initial_us,
-    )
-    return Ended(
-        model=task.name, is_measured=is_measured, seed=seed, priced_gain=episode.gain, gain=max(0.0, clock(ending))
-    )
+    gain = max(0.0, clock(env.ending))
+    return Ended(model=task.name, is_measured=is_measured, seed=seed, priced_gain=episode.gain, gain=gain)
 
 
 def table(found: Sequence[Ended]) -> str:

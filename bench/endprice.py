@@ -14,7 +14,7 @@ import json
 import statistics
 import sys
 from collections.abc import Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
@@ -84,14 +84,7 @@ def gathered(task: Task, model: WorldModel, clock: MeasuredGain, count: int, see
     found: list[tuple[Ended, Ending]] = []
     for episode in range(3 * count):
         played = play(env, policy, Order(task=task.name, seed=seed * 10_000 + episode))
-        look, scene = env.look, env.scene
-        ending = Ending(
-            task=task,
-            session=scene.session,
-            snapshot=look.snapshot,
-            selection=look.selection,
-            initial_us=played.initial_us,
-        )
+        look, ending = env.look, env.ending
         before = clock.num_measured
         gain = clock(ending)
         if clock.num_measured == before:
@@ -129,10 +122,10 @@ def remeasured(
     changes = []
     for place in places:
         before, ending = found[place]
-        ended[place] = before.again(clock(ending))
-        second = 2 * ended[place].gain - before.gain
-        changes.append(abs(np.log1p(-second) - np.log1p(-before.gain)))
-    return ended, float(statistics.median(changes)) if changes else 0.0
+        gain = clock(ending)
+        ended[place] = before.again(gain)
+        changes.append(abs(replace(before, gain=gain).measured - before.measured))
+    return ended, statistics.median(changes) if changes else 0.0
 
 
 def ended_of(path: Path) -> list[Ended]:

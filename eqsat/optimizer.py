@@ -204,7 +204,6 @@ class _Run:
 
         with self.progress.stage(Stage.SEARCH, f"search: {self.job.search}"):
             surroundings = Surroundings(
-                rules=rules,
                 sizes=sizes,
                 provider=self.job.providers[0],
                 price=lambda _, clusters, maker: pricer.price(

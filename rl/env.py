@@ -230,6 +230,22 @@ class EGraphEnv(gymnasium.Env[Observation, np.int64]):
         """
         return self._running.look
 
+    @property
+    def ending(self) -> Ending:
+        """What the episode would end with now, or has ended with.
+
+        Raises:
+            ResetNeeded: No episode has begun.
+        """
+        scene, look = self.scene, self.look
+        return Ending(
+            task=scene.task,
+            session=scene.session,
+            snapshot=look.snapshot,
+            selection=look.selection,
+            initial_us=self._running.initial_us,
+        )
+
     def extract(self, *, time_limit_s: float, seed: int = 0, work_limit: float = math.inf) -> ExtractionResult:
         """Return the exact extraction of the e-graph as it is now; steps only have the greedy one.
 
@@ -256,16 +272,7 @@ class EGraphEnv(gymnasium.Env[Observation, np.int64]):
         before, look = episode.potential, episode.look
         gain = before
         if self._final_gain is not None:
-            scene = episode.scene
-            gain = self._final_gain(
-                Ending(
-                    task=scene.task,
-                    session=scene.session,
-                    snapshot=look.snapshot,
-                    selection=look.selection,
-                    initial_us=episode.initial_us,
-                )
-            )
+            gain = self._final_gain(self.ending)
         episode.is_over = True
         reward = self.settings.rewards.stop(before, gain)
         return copy.deepcopy(look.observation), reward, True, False, self._info(episode)

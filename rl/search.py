@@ -153,7 +153,7 @@ def task_of(arena: Arena) -> Task:
     return Task(
         name=_NAME,
         graph=arena.session.graph,
-        rules=surroundings.rules,
+        rules=arena.session.rules,
         prices=_Prices(surroundings),
         sizes=surroundings.sizes,
         provider=surroundings.provider,

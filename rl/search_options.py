@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 import torch
 
 from eqsat.errors import UsageError
-from eqsat.search.restarts import Restarts
+from eqsat.search.restarts import Restarts, restarts_of
 from rl.automatic import check_options
 from rl.checkpoint import load, shipped
 from rl.search import DEFAULT_WIDTH, Learned
@@ -36,17 +36,7 @@ def ppo(options: Mapping[str, str]) -> Search:
         raise UsageError(f"option 'width' must be a number above 0, not {width!r}")
     torch.set_num_threads(1)
     return Learned(
-        checkpoint=load(Path(folder)) if folder else shipped(), width=int(width), restarts=restarts_of(options)
+        checkpoint=load(Path(folder)) if folder else shipped(),
+        width=int(width),
+        restarts=restarts_of(options, Restarts()),
     )
-
-
-def restarts_of(options: Mapping[str, str]) -> Restarts:
-    """Return how often a learned search may start over, by its option ``restarts``.
-
-    Raises:
-        UsageError: The option is no number.
-    """
-    text = options.get("restarts", str(Restarts().count))
-    if not text.isdecimal():
-        raise UsageError(f"option 'restarts' must be a number from 0, not {text!r}")
-    return Restarts(count=int(text))

@@ -15,15 +15,10 @@ from bench.architectures.language import Encoder
 from bench.spec import Variant
 
 
-def grouped(variant: Variant, num_groups: int = 2) -> dict[str, Any]:
-    """Return the settings of a decoder in which queries share keys and values in groups.
-
-    Args:
-        variant: Small or full.
-        num_groups: Heads of keys and values.
-    """
+def grouped(variant: Variant) -> dict[str, Any]:
+    """Return the settings of a decoder in which queries share two heads of keys and values."""
     ids = {"pad_token_id": 0, "bos_token_id": 1, "eos_token_id": 2}
-    return text_sizes(variant) | ids | {"num_key_value_heads": num_groups, "use_cache": False}
+    return text_sizes(variant) | ids | {"num_key_value_heads": 2, "use_cache": False}
 
 
 def mistral(variant: Variant) -> nn.Module:

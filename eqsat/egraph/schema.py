@@ -107,8 +107,7 @@ def fact_rules_text(operators: Iterable[str] = OPERATORS) -> str:
     """Return the rules behind the facts that follow from structure alone, for ruleset ``facts``.
 
     ``constant`` holds of an e-class some e-node of which has constant children only, or is one of several outputs of
-    what has. ``rank`` and ``last`` are read
-    off ``shape``.
+    what has. ``rank`` and ``last`` are read off ``shape``.
     """
     lines = ['(rule ((= y (Absent))) ((constant y) (finite y)) :ruleset facts :name "constant-absent")']
     for name in operators:

@@ -21,7 +21,6 @@ if TYPE_CHECKING:
     from eqsat.egraph.enode import ENode
     from eqsat.egraph.session import Session, Size
     from eqsat.egraph.view import Candidate
-    from eqsat.rules.book import RuleBook
 
 
 class StopReason(StrEnum):
@@ -76,14 +75,12 @@ class Surroundings:
     """What a search needs to price as it goes, or to look at the model in an e-graph of its own.
 
     Attributes:
-        rules: The rules of the session.
         sizes: Size to price at, for every symbol of the model's inputs.
         provider: Whose fusions count.
         price: Returns the price of each of some clusters of a session's e-nodes, in microseconds, from their
             micro-models.
     """
 
-    rules: RuleBook
     sizes: Mapping[int, int]
     provider: str
     price: Callable[[Session, Sequence[Cluster], MicroMaker], Mapping[Cluster, float]]

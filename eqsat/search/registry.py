@@ -17,7 +17,7 @@ from eqsat.search.chance import Random
 from eqsat.search.greedy import Greedy
 from eqsat.search.interface import Search, SearchFactory
 from eqsat.search.mcts import ActionKind, Mcts
-from eqsat.search.restarts import Restarts
+from eqsat.search.restarts import restarts_of
 from eqsat.search.saturation import Saturate
 
 ENTRY_POINT_GROUP: Final = "eqsat.searches"
@@ -27,7 +27,7 @@ def _saturate(options: Mapping[str, str]) -> Search:
     default = Saturate()
     return Saturate(
         max_per_rule=_integer(options, "max-per-rule", default.max_per_rule),
-        restarts=Restarts(count=_count(options, "restarts", default.restarts.count)),
+        restarts=restarts_of(options, default.restarts),
     )
 
 
@@ -105,13 +105,6 @@ def make_search(name: str, options: Mapping[str, str], added: Mapping[str, Searc
             search: Search = entry.load()(options)
             return search
     raise UsageError(f"there is no search {name!r} (there are: {', '.join(search_names(added))})")
-
-
-def _count(options: Mapping[str, str], name: str, default: int) -> int:
-    text = options.get(name)
-    if text is not None and not text.isdecimal():
-        raise UsageError(f"option {name!r} must be a number from 0, not {text!r}")
-    return default if text is None else int(text)
 
 
 def _integer(options: Mapping[str, str], name: str, default: int) -> int:

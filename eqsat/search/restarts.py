@@ -14,6 +14,7 @@ from collections.abc import Callable
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Final, final
 
+from eqsat.errors import UsageError
 from eqsat.extraction.cpsat import solve
 from eqsat.search.interface import Arena, Outcome, SearchBudget, StopReason
 
@@ -59,6 +60,22 @@ class Restarts:
 ONCE: Final = Restarts(count=0)
 
 
+def restarts_of(options: Mapping[str, str], default: Restarts) -> Restarts:
+    """Return how often a search may start over, by its option ``restarts``.
+
+    Args:
+        options: Of the search, given as text.
+        default: What holds where nothing is said.
+
+    Raises:
+        UsageError: The option is no number.
+    """
+    text = options.get("restarts", str(default.count))
+    if not text.isdecimal():
+        raise UsageError(f"option 'restarts' must be a number from 0, not {text!r}")
+    return replace(default, count=int(text))
+
+
 def play_with_restarts(play: Play, arena: Arena, budget: SearchBudget, restarts: Restarts) -> Outcome:
     """Search, and start over from the cheapest graph wherever the room ends before the e-graph is complete.
 
@@ -84,8 +101,9 @@ def play_with_restarts(play: Play, arena: Arena, budget: SearchBudget, restarts:
         outcome = play(arena, part)
         num_steps += outcome.num_steps
         num_applied += outcome.num_applied
-        ended = StopReason.SATURATED if outcome.stop_reason is StopReason.SATURATED else None
-        ended = ended or arena.stop_reason(replace(budget, max_enodes=sys.maxsize), num_steps)
+        if outcome.stop_reason is StopReason.SATURATED:
+            break
+        ended = arena.stop_reason(replace(budget, max_enodes=sys.maxsize), num_steps)
         if ended is not None:
             outcome = replace(outcome, stop_reason=ended)
             break

@@ -49,7 +49,6 @@ def arena_of(task: Task, session: Session, clock: Clock, seed: int) -> Arena:
         clock=clock,
         rng=random.Random(seed),
         surroundings=Surroundings(
-            rules=task.rules,
             sizes=task.sizes,
             provider=task.provider,
             price=task.prices.price,

@@ -15,8 +15,9 @@ paired test of its finalists.
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
+from functools import partial
 from typing import Final, final
 
 import numpy as np
@@ -99,7 +100,7 @@ def fit(ended: Sequence[Ended]) -> EndPrice:
     Raises:
         ValueError: There is only one family.
     """
-    errors = [end_error(ended, _left_out(ended, strength)).mean for strength in STRENGTHS]
+    errors = [end_error(ended, _left_out(ended, partial(_fitted, strength=each))).mean for each in STRENGTHS]
     return _fitted(ended, STRENGTHS[int(np.argmin(errors))])
 
 
@@ -115,10 +116,7 @@ def cross_validated(ended: Sequence[Ended]) -> np.ndarray:
     Raises:
         ValueError: There are fewer families.
     """
-    found = np.empty(len(ended))
-    for own, others in _splits(ended):
-        found[own] = fit([ended[place] for place in others]).foreseen([ended[place] for place in own])
-    return found
+    return _left_out(ended, fit)
 
 
 def worst(ended: Sequence[Ended], foreseen: np.ndarray, count: int) -> list[int]:
@@ -157,26 +155,17 @@ def end_error(ended: Sequence[Ended], foreseen: np.ndarray) -> EndError:
     return EndError(mean=float(np.abs(foreseen - measured).mean()), correlation=rank_correlation(foreseen, measured))
 
 
-def _left_out(ended: Sequence[Ended], strength: float) -> np.ndarray:
-    found = np.empty(len(ended))
-    for own, others in _splits(ended):
-        found[own] = _fitted([ended[place] for place in others], strength).foreseen([ended[place] for place in own])
-    return found
-
-
-def _splits(ended: Sequence[Ended]) -> list[tuple[list[int], list[int]]]:
-    """Return for each family the places of its graphs and those of all others."""
+def _left_out(ended: Sequence[Ended], learn: Callable[[Sequence[Ended]], EndPrice]) -> np.ndarray:
+    """Return what is foreseen of each graph by what was learnt from the other families; float64 (num_graphs,)."""
     families = sorted({each.family for each in ended})
     if len(families) < 2:
         raise ValueError("graphs of one family cannot be split")
-    places = range(len(ended))
-    return [
-        (
-            [place for place in places if ended[place].family == family],
-            [place for place in places if ended[place].family != family],
-        )
-        for family in families
-    ]
+    found = np.empty(len(ended))
+    for family in families:
+        own = [place for place, each in enumerate(ended) if each.family == family]
+        price = learn([each for each in ended if each.family != family])
+        found[own] = price.foreseen([ended[place] for place in own])
+    return found
 
 
 def _fitted(ended: Sequence[Ended], strength: float) -> EndPrice:

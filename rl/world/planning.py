@@ -22,13 +22,12 @@ from typing_extensions import override
 
 from eqsat.errors import UsageError
 from eqsat.search.interface import Arena, Outcome, Search, SearchBudget
-from eqsat.search.restarts import Restarts, play_with_restarts
+from eqsat.search.restarts import Restarts, play_with_restarts, restarts_of
 from rl.checkpoint import shipped
 from rl.observation import REBASE
 from rl.policy import Policy
 from rl.scene import Scene
 from rl.search import Chooser, follow, task_of
-from rl.search_options import restarts_of
 from rl.world.accounts import Account, counted
 from rl.world.checkpoint import load
 from rl.world.imagination import Terms, consult, imagine, judge
@@ -354,5 +353,5 @@ def world_model(options: Mapping[str, str]) -> Search:
         world,
         replace(PlanConfig(), **given),
         has_own_policy=named == "own",
-        restarts=restarts_of(options),
+        restarts=restarts_of(options, Restarts()),
     )

@@ -74,17 +74,15 @@ def env_of(folder: Path) -> EGraphEnv:
     return EGraphEnv([chain_task(folder / "chain"), branch_task(folder / "branches")], Settings(max_steps=6))
 
 
-def by_operator(_: Session, clusters: Sequence[Cluster], __: MicroMaker) -> dict[Cluster, float]:
-    """Prices by operator alone."""
-    return {
-        cluster: sum(100.0 if each.operator == "MatMul" else 10.0 for each in cluster.enodes) for cluster in clusters
-    }
-
-
 class ByOperator(PriceSource):
+    """Prices by operator alone."""
+
     @override
     def price(self, session: Session, clusters: Sequence[Cluster], maker: MicroMaker) -> Mapping[Cluster, float]:
-        return by_operator(session, clusters, maker)
+        return {
+            cluster: sum(100.0 if each.operator == "MatMul" else 10.0 for each in cluster.enodes)
+            for cluster in clusters
+        }
 
 
 def arena_of(task: Task, times: Iterator[float] | None = None) -> tuple[Arena, list[str]]:
@@ -99,7 +97,7 @@ def arena_of(task: Task, times: Iterator[float] | None = None) -> tuple[Arena, l
         clock=lambda: next(ticks),
         rng=random.Random(0),
         on_progress=told.append,
-        surroundings=Surroundings(rules=task.rules, sizes=task.sizes, provider=task.provider, price=by_operator),
+        surroundings=Surroundings(sizes=task.sizes, provider=task.provider, price=ByOperator().price),
     )
     return arena, told
 
