@@ -20,7 +20,7 @@ from typing import TYPE_CHECKING, Any, Final
 import torch
 
 from bench.documents import write_results
-from bench.learners import Effort, Kind, Way, exported_task, train
+from bench.learners import Effort, Kind, Way, add_flags, exported_task, train
 from bench.models import UnknownModelError, UnsupportedVariantError
 from eqsat.errors import EqsatError
 from rl.comparison.command import say
@@ -121,13 +121,10 @@ def table(found: Sequence[Mapping[str, Any]]) -> str:
 def parser() -> argparse.ArgumentParser:
     """Return the command line."""
     made = argparse.ArgumentParser(prog="python -m bench.efficiency", description=__doc__)
-    made.add_argument("--models", nargs="+", default=list(MODELS), metavar="NAME", help="models of bench.models")
-    made.add_argument("--size", default="full", choices=("small", "full"), help="size of models")
+    add_flags(made, MODELS)
     made.add_argument("--agents", nargs="+", type=Kind, choices=list(EFFORTS), default=list(EFFORTS), help="which ones")
     made.add_argument("--seeds", type=int, default=5, help="trainings of each agent on each model")
     made.add_argument("--updates", type=int, help="updates or rounds of every agent, where other than its own")
-    made.add_argument("--database", type=Path, help="price database; the user's own by default")
-    made.add_argument("--json", type=Path, help="write everything here")
     return made
 
 

@@ -19,7 +19,7 @@ from typing import TYPE_CHECKING, Final
 import torch
 
 from bench.documents import write_results
-from bench.learners import Effort, exported_task, model_free_config
+from bench.learners import Effort, add_flags, exported_task, model_free_config
 from bench.models import UnknownModelError, UnsupportedVariantError
 from eqsat.errors import EqsatError
 from rl import train as model_free
@@ -98,13 +98,10 @@ def table(found: Sequence[Ended]) -> str:
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run the command and return its exit code."""
     parser = argparse.ArgumentParser(prog="python -m bench.endings", description=__doc__)
-    parser.add_argument("--models", nargs="+", default=list(MODELS), metavar="NAME", help="models of bench.models")
-    parser.add_argument("--size", default="full", choices=("small", "full"), help="size of models")
+    add_flags(parser, MODELS)
     parser.add_argument("--seeds", type=int, default=3, help="trainings of each agent on each model")
     parser.add_argument("--updates", type=int, default=4, help="updates of a training, of 6 episodes each")
     parser.add_argument("--growth", type=float, default=1.4, help="room, as a multiple of the model's own size")
-    parser.add_argument("--database", type=Path, help="price database; the user's own by default")
-    parser.add_argument("--json", type=Path, help="write everything here")
     given = parser.parse_args(arguments)
     torch.set_num_threads(1)
     effort = Effort(num_updates=given.updates, num_episodes=6, growth=given.growth)

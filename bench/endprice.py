@@ -22,7 +22,7 @@ import numpy as np
 import torch
 
 from bench.documents import write_results
-from bench.learners import exported_task
+from bench.learners import add_flags, exported_task
 from bench.models import UnknownModelError, UnsupportedVariantError
 from eqsat.errors import EqsatError
 from rl.checkpoint import shipped
@@ -150,14 +150,11 @@ def table(rounds: Sequence[Round]) -> str:
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run the command and return its exit code."""
     parser = argparse.ArgumentParser(prog="python -m bench.endprice", description=__doc__)
-    parser.add_argument("--models", nargs="+", default=list(MODELS), metavar="NAME", help="models of bench.models")
-    parser.add_argument("--size", default="full", choices=("small", "full"), help="size of models")
+    add_flags(parser, MODELS)
     parser.add_argument("--graphs", type=int, default=10, help="different graphs of each model, at most")
     parser.add_argument("--pairs", type=int, default=4, help="pairs of sessions of a measurement")
     parser.add_argument("--again", type=int, default=12, help="graphs that are measured again, in twice the pairs")
     parser.add_argument("--fit", type=Path, metavar="FILE", help="results to learn from instead of measuring")
-    parser.add_argument("--database", type=Path, help="price database; the user's own by default")
-    parser.add_argument("--json", type=Path, help="write everything here")
     given = parser.parse_args(arguments)
     torch.set_num_threads(1)
     if given.fit is not None:

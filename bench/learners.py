@@ -7,6 +7,7 @@ among them; its seconds are those of everything but measuring.
 
 from __future__ import annotations
 
+import argparse
 import tempfile
 import time
 from dataclasses import dataclass, replace
@@ -35,6 +36,8 @@ from rl.world.config import FitConfig, ImagineConfig, ModelConfig, WorldConfig
 from rl.world.stochastic import Openness
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+
     from eqsat.search.interface import Search
     from rl.comparison.device import Device
     from rl.comparison.ledger import Clock, PriceBook
@@ -140,6 +143,19 @@ def exported_task(name: str, size: str, device: Device, regime: Regime) -> tuple
     """
     task, book = model_task(export(name, size=size), device, regime)
     return replace(task, name=name), book
+
+
+def add_flags(parser: argparse.ArgumentParser, models: Sequence[str]) -> None:
+    """Add the flags of a command about exported models with prices measured on this machine.
+
+    Args:
+        parser: Gets ``--models``, ``--size``, ``--database`` and ``--json``.
+        models: Those by default.
+    """
+    parser.add_argument("--models", nargs="+", default=list(models), metavar="NAME", help="models of bench.models")
+    parser.add_argument("--size", default="full", choices=("small", "full"), help="size of models")
+    parser.add_argument("--database", type=Path, help="price database; the user's own by default")
+    parser.add_argument("--json", type=Path, help="write everything here")
 
 
 def train(kind: Kind, task: Task, book: PriceBook, seed: int, effort: Effort, folder: Path) -> Way:

@@ -13,13 +13,12 @@ import argparse
 import math
 import sys
 from collections.abc import Sequence
-from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
 import torch
 
 from bench.latency import git
-from bench.learners import Effort, Kind, TrainedContender, exported_task
+from bench.learners import Effort, Kind, TrainedContender, add_flags, exported_task
 from bench.models import UnknownModelError, UnsupportedVariantError
 from eqsat.errors import EqsatError
 from rl.checkpoint import shipped
@@ -77,8 +76,7 @@ def trained(fallback: PriceSource, num_updates: int) -> list[Contender]:
 def parser() -> argparse.ArgumentParser:
     """Return the command line."""
     made = argparse.ArgumentParser(prog="python -m bench.papers", description=__doc__)
-    made.add_argument("--models", nargs="+", default=list(MODELS), metavar="NAME", help="models of bench.models")
-    made.add_argument("--size", default="full", choices=("small", "full"), help="size of models")
+    add_flags(made, MODELS)
     made.add_argument("--searches", default="greedy,saturate,mcts", help="searches beside the agents")
     made.add_argument("--seconds", type=float, default=10.0, help="of a search; trainings end by themselves")
     made.add_argument("--growth", type=float, default=math.inf, help="room, as a multiple of the model's own size")
@@ -86,8 +84,6 @@ def parser() -> argparse.ArgumentParser:
     made.add_argument("--seeds", type=int, default=5, help="seeds of what draws")
     made.add_argument("--trainings", type=int, default=5, help="trainings of each of the papers' methods")
     made.add_argument("--updates", type=int, default=6, help=f"updates of a training, of {NUM_EPISODES} episodes each")
-    made.add_argument("--database", type=Path, help="price database; the user's own by default")
-    made.add_argument("--json", type=Path, help="write everything here")
     return made
 
 
