@@ -44,7 +44,16 @@ if TYPE_CHECKING:
     from rl.world.assessment import Foresight
 
 GAMMA: Final = 0.99
-NUMBERS: Final = ("reward_correlation", "return_correlation", "mask_f1", "unchanged_f1", "calibration")
+NUMBERS: Final = (
+    "reward_correlation",
+    "mean_correlation",
+    "constant_correlation",
+    "change_area",
+    "return_correlation",
+    "mask_f1",
+    "unchanged_f1",
+    "calibration",
+)
 
 
 def episodes(split: Split, num_tasks: int, per_task: int) -> list[Trajectory]:

@@ -12,7 +12,15 @@ import torch
 
 from rl.world.fit import Piece, encode_all
 from rl.world.follow import Retelling, retell
-from rl.world.metrics import calibration_curve, calibration_error, f1, rank_correlation, ranks_among
+from rl.world.formulas import two_hot_median
+from rl.world.metrics import (
+    area_under_curve,
+    calibration_curve,
+    calibration_error,
+    f1,
+    rank_correlation,
+    ranks_among,
+)
 
 if TYPE_CHECKING:
     from rl.world.fit import Encoded
@@ -46,8 +54,13 @@ class Foresight:
     Attributes:
         horizon: Actions.
         num_pieces: Pieces of real episodes.
-        reward_correlation: Rank correlation of the reward of the last action.
-        return_correlation: Rank correlation of the discounted sum of all rewards.
+        reward_correlation: Rank correlation of the reward of the last action and the median that all members together
+            foresee. Most actions change no price, and a mean is hardly ever exactly that.
+        mean_correlation: The same of the mean that they foresee.
+        constant_correlation: The same where it is foretold that no price changes: what a model must beat. It is above 0
+            since rewards are shaped: where nothing changes, they are the lower, the lower the price is already.
+        change_area: Area under the ROC curve of the foreseen chance that the last action changes the price.
+        return_correlation: Rank correlation of the discounted sum of all rewards and the mean that is foreseen.
         mask_f1: Of which rules have a candidate afterwards.
         unchanged_f1: The same where it is foretold that nothing changes: what a model must beat.
         calibration: Calibration error of the distribution of the return.
@@ -61,6 +74,9 @@ class Foresight:
     horizon: int
     num_pieces: int
     reward_correlation: float
+    mean_correlation: float
+    constant_correlation: float
+    change_area: float
     return_correlation: float
     mask_f1: float
     unchanged_f1: float
@@ -159,6 +175,8 @@ def _assess(
     real = rewards_of(real_costs, gamma)
     predicted = np.stack([rewards_of(each.log_costs, gamma) for each in told])
     returns = np.stack([discounted(each, gamma) for each in predicted])
+    likely, chances = _last_reward(model, told, gamma)
+    unchanged = np.broadcast_to(real_costs[0], (2, len(pieces)))
     samples = np.stack([discounted(rewards_of(each.log_costs, gamma), gamma) for each in drawn])
     real_return = discounted(real, gamma)
     places = ranks_among(real_return, samples, rng)
@@ -167,7 +185,10 @@ def _assess(
     return Foresight(
         horizon=horizon,
         num_pieces=len(pieces),
-        reward_correlation=rank_correlation(predicted[:, -1].mean(axis=0), real[-1]),
+        reward_correlation=rank_correlation(likely, real[-1]),
+        mean_correlation=rank_correlation(predicted[:, -1].mean(axis=0), real[-1]),
+        constant_correlation=rank_correlation(rewards_of(unchanged, gamma)[0], real[-1]),
+        change_area=area_under_curve(chances, np.abs(real_costs[-1] - real_costs[-2]) > _LEAST_CHANGE),
         return_correlation=rank_correlation(returns.mean(axis=0), real_return),
         mask_f1=f1(masks, real_masks),
         unchanged_f1=f1([_real_rules(encoded, each, 0) for each in pieces], real_masks),
@@ -177,6 +198,27 @@ def _assess(
         num_blanks=_mean_blanks(told) / len(pieces),
         tallies=tallies(masks, real_masks),
     )
+
+
+_LEAST_CHANGE: Final = 1e-9
+
+
+def _last_reward(model: WorldModel, told: Sequence[Retelling], gamma: float) -> tuple[np.ndarray, np.ndarray]:
+    """Return the median of the last reward, and the chance that the last action changes the price.
+
+    Args:
+        model: The world model.
+        told: What each member foresees; together they are a mixture of as many equal parts.
+        gamma: Discount.
+
+    Returns:
+        Twice float (num_pieces,).
+    """
+    bins = model.member(0).get_buffer("bins").double().cpu()
+    probabilities = np.mean([each.drops[-1] for each in told], axis=0)
+    before = np.log(np.mean([np.exp(each.log_costs[-2]) for each in told], axis=0))
+    after = before - two_hot_median(torch.from_numpy(probabilities), bins).numpy()
+    return rewards_of(np.stack([before, after]), gamma)[0], 1.0 - probabilities[:, len(bins) // 2]
 
 
 @final

@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, final
 
 import numpy as np
 import torch
+from torch import Tensor
 
 from rl.world.identity import NEW
 from rl.world.latent import LatentState, joined
@@ -20,8 +21,6 @@ from rl.world.replay import chosen_candidate
 from rl.world.step import imagine_step
 
 if TYPE_CHECKING:
-    from torch import Tensor
-
     from rl.world.dynamics import Dynamics
     from rl.world.fit import Encoded, Piece
     from rl.world.model import WorldModel
@@ -34,11 +33,14 @@ class Retelling:
 
     Attributes:
         log_costs: Of every state, the first included; float64 (num_steps + 1, num_pieces).
+        drops: Probability of each bin of the drop of the log-price in each step, in the state that was foreseen;
+            float64 (num_steps, num_pieces, NUM_BINS).
         rules: Buckets of the rules that have a candidate in each state after a step, a list for each step.
         num_blanks: Candidates that had to be put there.
     """
 
     log_costs: np.ndarray
+    drops: np.ndarray
     rules: Sequence[Sequence[frozenset[int]]]
     num_blanks: int
 
@@ -64,7 +66,7 @@ def _retell(
 ) -> Retelling:
     state = joined([encoded.states[piece.trajectory][piece.start] for piece in pieces])
     known = [{place: place for place in range(count)} for count in state.counts.tolist()]
-    log_costs, rules, num_blanks = [state.log_costs], [], 0
+    log_costs, drops, rules, num_blanks = [state.log_costs], list[Tensor](), [], 0
     for step in range(pieces[0].num_steps):
         chosen = [_chosen(encoded, piece, step) for piece in pieces]
         state, rows, num_new = _found(model, state, known, chosen)
@@ -75,9 +77,14 @@ def _retell(
         known = _carried(known, links, after.origins, first, after.state)
         state = after.state
         log_costs.append(state.log_costs)
+        drops.append(torch.softmax(after.drops, dim=1))
         rules.append(rule_sets(state))
-    costs = torch.stack(log_costs).double().cpu().numpy()
-    return Retelling(log_costs=costs, rules=rules, num_blanks=num_blanks)
+    return Retelling(
+        log_costs=torch.stack(log_costs).double().cpu().numpy(),
+        drops=torch.stack(drops).double().cpu().numpy(),
+        rules=rules,
+        num_blanks=num_blanks,
+    )
 
 
 def rule_sets(state: LatentState) -> list[frozenset[int]]:

@@ -188,6 +188,19 @@ def two_hot_mean(logits: Tensor, bins: Tensor) -> Tensor:
     return torch.softmax(logits, dim=1) @ bins
 
 
+def two_hot_median(probabilities: Tensor, bins: Tensor) -> Tensor:
+    """Return the median of predicted bins, the first below or at which half of the probability lies; float (batch,).
+
+    What is off by least on average, and exactly zero where zero is likelier than not; a mean hardly ever is.
+
+    Args:
+        probabilities: Of each bin; float (batch, num_bins).
+        bins: Ascending; float (num_bins,).
+    """
+    reaches = probabilities.cumsum(dim=1) >= 0.5 * probabilities.sum(dim=1, keepdim=True)
+    return bins[reaches.to(torch.int8).argmax(dim=1)]
+
+
 def lambda_returns(
     rewards: Tensor, next_values: Tensor, continues: Tensor, follows: Tensor, gamma: float, lambda_: float
 ) -> Tensor:

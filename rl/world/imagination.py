@@ -258,6 +258,7 @@ def _move(
         state=joined([each.state for each in parts]).select(order),
         origins=torch.cat([each.origins for each in parts]),
         changes=torch.cat([each.changes for each in parts])[order],
+        drops=torch.cat([each.drops for each in parts])[order],
         mean_drops=torch.cat([each.mean_drops for each in parts])[order],
     )
     return step, uncertainty, novelty

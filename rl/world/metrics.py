@@ -43,6 +43,27 @@ def rank_correlation(one: np.ndarray, two: np.ndarray) -> float:
     return float(first @ second) / scale if scale > 0 else math.nan
 
 
+def area_under_curve(scores: np.ndarray, labels: np.ndarray) -> float:
+    """Return the chance that one that is has a higher score than one that is not: the area under the ROC curve.
+
+    Hanley and McNeil 1982, "The meaning and use of the area under a receiver operating characteristic curve"; equal
+    scores count half.
+
+    Args:
+        scores: float (num_values,).
+        labels: bool (num_values,).
+
+    Returns:
+        From 0 to 1, 0.5 where scores say nothing; not a number where all are or none is.
+    """
+    num_true = int(labels.sum())
+    num_false = len(labels) - num_true
+    if not num_true or not num_false:
+        return math.nan
+    below = float(ranks(scores)[labels].sum()) - num_true * (num_true + 1) / 2
+    return below / (num_true * num_false)
+
+
 def f1(predicted: Sequence[frozenset[int]], real: Sequence[frozenset[int]]) -> float:
     """Return ``2 TP / (2 TP + FP + FN)`` over all sets together; 1 where all are empty.
 

@@ -29,12 +29,14 @@ class Step:
         origins: Row that each candidate had before, :data:`~rl.world.identity.NEW` where it appeared;
             int64 (num_candidates after it,).
         changes: Mean change of the summaries, in units of their typical change; float (num_states, width).
-        mean_drops: Mean drop of the log-price; float (num_states,).
+        drops: Logits of the bins of the drop of the log-price; float (num_states, NUM_BINS).
+        mean_drops: Mean of them; float (num_states,).
     """
 
     state: LatentState
     origins: Tensor
     changes: Tensor
+    drops: Tensor
     mean_drops: Tensor
 
 
@@ -65,7 +67,7 @@ def imagine_step(
         log_costs=state.log_costs - drops,
         num_enodes=state.num_enodes * (outlook.growths / GROWTH_SCALE).exp(),
     )
-    return Step(state=after, origins=origins, changes=outlook.outcome.change, mean_drops=mean_drops)
+    return Step(state=after, origins=origins, changes=outlook.outcome.change, drops=outlook.drops, mean_drops=mean_drops)
 
 
 def _next_set(

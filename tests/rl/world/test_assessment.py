@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import itertools
 import math
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -75,7 +76,17 @@ def test_every_horizon_is_assessed(openness: Openness) -> None:
         assert 0.0 <= each.mask_f1 <= 1.0
         assert -1.0 <= each.return_correlation <= 1.0
         assert 0.0 <= each.calibration <= 0.5
-    assert found[0].reward_correlation == found[0].return_correlation
+    assert found[0].mean_correlation == found[0].return_correlation
+
+
+def test_who_foretells_no_change_is_the_mark_of_no_change() -> None:
+    drawn = [trajectories.drawn(seed, 9, is_terminated=False) for seed in range(8)]
+    episodes = [replace(each, costs_us=np.repeat(each.costs_us[::2], 2)[: len(each.costs_us)]) for each in drawn]
+    found = assess(unchanging(), episodes, gamma=0.99, rng=np.random.default_rng(0), num_samples=2)
+    assert [each.horizon for each in found] == [1, 5]
+    for each in found:
+        assert each.reward_correlation == pytest.approx(each.constant_correlation)
+        assert each.change_area == 0.5
 
 
 def test_what_does_not_change_is_foreseen_by_who_foretells_no_change() -> None:

@@ -22,6 +22,7 @@ from rl.world.formulas import (
     two_hot,
     two_hot_loss,
     two_hot_mean,
+    two_hot_median,
     uniform_mix,
 )
 
@@ -135,6 +136,20 @@ def test_two_hot_has_the_value_as_its_mean(value: float) -> None:
 
 def test_two_hot_counts_what_lies_outside_as_outermost() -> None:
     assert two_hot(torch.tensor([-9.0, 9.0]), symmetric_bins(3, 1.0)).tolist() == [[1.0, 0.0, 0.0], [0.0, 0.0, 1.0]]
+
+
+def test_the_median_is_off_by_least() -> None:
+    bins = symmetric_bins(9, 1.0).double()
+    for seed in range(20):
+        probabilities = torch.softmax(3 * random(1, 9, seed=seed), dim=1)
+        found = float(two_hot_median(probabilities, bins))
+        errors = [float(probabilities[0] @ (bins - each).abs()) for each in bins]
+        assert float(probabilities[0] @ (bins - found).abs()) == pytest.approx(min(errors))
+
+
+def test_what_is_likelier_zero_than_not_has_the_median_zero() -> None:
+    probabilities = torch.tensor([[0.2, 0.0, 0.51, 0.0, 0.29]])
+    assert two_hot_median(probabilities, symmetric_bins(5, 1.0)).tolist() == [0.0]
 
 
 def test_two_hot_loss_is_least_at_the_two_hot_weights() -> None:

@@ -7,7 +7,7 @@ import math
 import numpy as np
 import pytest
 
-from rl.world.metrics import calibration_error, f1, rank_correlation, ranks, ranks_among
+from rl.world.metrics import area_under_curve, calibration_error, f1, rank_correlation, ranks, ranks_among
 
 
 def test_ranks_against_a_loop() -> None:
@@ -29,6 +29,15 @@ def test_rank_correlation_sees_the_order_alone() -> None:
     )
     assert math.isnan(rank_correlation(one, np.zeros(50)))
     assert math.isnan(rank_correlation(one[:1], one[:1]))
+
+
+def test_the_area_under_the_curve_against_all_pairs() -> None:
+    rng = np.random.default_rng(0)
+    scores, labels = rng.integers(6, size=60).astype(float), rng.random(60) < 0.3
+    pairs = [(one > two) + 0.5 * (one == two) for one in scores[labels] for two in scores[~labels]]
+    assert area_under_curve(scores, labels) == pytest.approx(sum(pairs) / len(pairs))
+    assert area_under_curve(labels.astype(float), labels) == 1.0
+    assert math.isnan(area_under_curve(scores, np.ones(60, np.bool_)))
 
 
 def test_f1_counts_over_all_sets() -> None:
