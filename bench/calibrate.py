@@ -25,13 +25,14 @@ from bench.latency import git
 from eqsat.cost.database import PriceDatabase
 from eqsat.cost.micro import Cluster, MicroMaker
 from eqsat.cost.pricing import VIEWS, Pricer
+from eqsat.cost.roofline import kernel
 from eqsat.egraph.enode import OPAQUE, STRUCTURE
 from eqsat.egraph.session import Session
 from eqsat.runtime.runtime import Runtime
 from eqsat.runtime.settings import CPU_PROVIDER, SessionSettings
 from rl.env import EGraphEnv, Settings
 from rl.families import prices as family_prices
-from rl.families.prices import ANY, Fit, fitted, kernel, work_us
+from rl.families.prices import ANY, Fit, fitted, work_us
 from rl.families.sketch import OPSET
 from rl.families.tasks import make_task
 from rl.observation import FIRST_CANDIDATE

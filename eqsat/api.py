@@ -18,7 +18,7 @@ from eqsat import output
 from eqsat.arguments import provider_names
 from eqsat.errors import UsageError
 from eqsat.events import Event
-from eqsat.job import Budget, Job, Target
+from eqsat.job import Budget, Job, Prices, Target
 from eqsat.report import Report, Status
 from eqsat.supervisor import Isolation, ignore, supervise
 
@@ -82,6 +82,7 @@ def optimize(
     input_shapes: Mapping[str, Sequence[int]] | None = None,
     search: str = "auto",
     search_options: Mapping[str, str] | None = None,
+    prices: Prices | Literal["needed", "all"] = Prices.NEEDED,
     budget: Budget | None = None,
     rules: Sequence[str | os.PathLike[str]] = (),
     skip_rules: Sequence[str] = (),
@@ -104,6 +105,7 @@ def optimize(
         input_shapes: Shapes by input name to price, verify and measure at, for inputs with symbolic dimensions.
         search: Name of the search.
         search_options: Options of the search, by name.
+        prices: ``"needed"`` measures the prices that the result depends on, ``"all"`` those of every operator.
         budget: Limits on time, memory and e-nodes.
         rules: Further rules files.
         skip_rules: Rules or groups of rules to leave out.
@@ -143,6 +145,7 @@ def optimize(
             enable_rules=tuple(enable_rules),
             search=search,
             search_options=dict(search_options or {}),
+            prices=_member(Prices, prices, "prices"),
             budget=budget or Budget(),
             target=_member(Target, target, "target"),
             is_strict=strict,

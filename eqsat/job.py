@@ -14,6 +14,15 @@ class Target(StrEnum):
     PORTABLE = "portable"
 
 
+class Prices(StrEnum):
+    """Which prices are measured."""
+
+    NEEDED = "needed"
+    """Those on which the cheapest graph depends, see :mod:`eqsat.cost.frugal`."""
+    ALL = "all"
+    """Those of every operator of the e-graph."""
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Budget:
     """Limits that hold: the parent process enforces them.
@@ -46,6 +55,7 @@ class Job:
         enable_rules: Names of rules that are off by default (lossy ones) to switch on.
         search: Name of the search.
         search_options: Options of the search, by name.
+        prices: Which prices are measured.
         budget: Limits.
         target: Which operators the result may use.
         is_strict: True leaves out every rule that assumes finite values.
@@ -65,6 +75,7 @@ class Job:
     enable_rules: tuple[str, ...] = ()
     search: str = "auto"
     search_options: dict[str, str] = field(default_factory=dict)
+    prices: Prices = Prices.NEEDED
     budget: Budget = field(default_factory=Budget)
     target: Target = Target.PROVIDER
     is_strict: bool = False
@@ -86,4 +97,5 @@ class Job:
         fields["input_shapes"] = {name: tuple(shape) for name, shape in fields["input_shapes"].items()}
         fields["budget"] = Budget(**fields["budget"])
         fields["target"] = Target(fields["target"])
+        fields["prices"] = Prices(fields["prices"])
         return cls(**fields)

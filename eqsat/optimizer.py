@@ -4,14 +4,17 @@ from __future__ import annotations
 
 import random
 import time
-from collections.abc import Callable, Mapping
-from dataclasses import replace
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, replace
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Final, assert_never, final
 
 import numpy as np
+from typing_extensions import override
 
 from eqsat.cost.database import PriceDatabase
+from eqsat.cost.frugal import Frugal, Meter
 from eqsat.cost.micro import MicroMaker
 from eqsat.cost.pricing import Pricer
 from eqsat.cost.problem import PricedProblem, build_problem
@@ -22,7 +25,7 @@ from eqsat.events import Event, Stage
 from eqsat.extraction.cpsat import solve
 from eqsat.finalists.culprits import culprits
 from eqsat.finalists.finals import Explored, Finals, keep_input
-from eqsat.job import Job, Target
+from eqsat.job import Job, Prices, Target
 from eqsat.outcome import Findings
 from eqsat.progress import FINALS_SHARE, PRICE_SHARE, SEARCH_SHARE, Progress, Schedule
 from eqsat.report import Report
@@ -38,6 +41,7 @@ from ir.availability import available_operators
 from ir.reader import read
 
 if TYPE_CHECKING:
+    from eqsat.cost.micro import Cluster
     from eqsat.finalists.tournament import Finalist, Tournament
     from eqsat.search.interface import Outcome
     from ir.graph import Graph
@@ -190,27 +194,9 @@ class _Run:
         with self.progress.stage(Stage.LOAD, f"{len(graph.nodes)} nodes, {len(rules.rules)} rules"):
             first = Session(graph, rules)
 
-        def build_prices(session: Session) -> PricedProblem:
-            priced = build_problem(
-                session,
-                pricer,
-                MicroMaker(session, sizes),
-                self.job.providers[0],
-                deadline=self.schedule.deadline(PRICE_SHARE),
-                on_progress=self._price_progress,
-            )
-            self.findings.prices = pricer.account
-            return priced
-
+        prices = self._prices(pricer, sizes)
         with self.progress.stage(Stage.SEARCH, f"search: {self.job.search}"):
-            surroundings = Surroundings(
-                sizes=sizes,
-                provider=self.job.providers[0],
-                price=lambda _, clusters, maker: pricer.price(
-                    clusters, maker, deadline=self.schedule.deadline(PRICE_SHARE)
-                ),
-            )
-            session = self._search(first, build_prices, pricer, search_until, surroundings)
+            session = self._search(first, prices, pricer, search_until, sizes)
         for name, why in session.refused.items():
             warning = f"rule {name} is unsound and was switched off: {why}"
             if warning not in self.findings.warnings:
@@ -218,7 +204,7 @@ class _Run:
         if not _has_changed(first) and not _has_changed(session):
             return None
         with self.progress.stage(Stage.PRICE, "pricing operators on the device"):
-            priced = build_prices(session)
+            priced = prices.settle(session)
         with self.progress.stage(Stage.EXTRACT, f"extracting from {priced.problem.num_enodes} e-nodes"):
             left_s = self.schedule.deadline(FINALS_SHARE) - self.clock()
             extracted = solve(priced.problem, time_limit_s=min(MAX_SOLVE_S, max(left_s, 1.0)), seed=self.job.seed)
@@ -229,23 +215,56 @@ class _Run:
         if total and done % 10 == 0:
             self.progress.tell(Stage.PRICE, f"{done} of {total} prices measured", done / total)
 
+    def _prices(self, pricer: Pricer, sizes: Mapping[int, int]) -> _Prices:
+        """Return how e-graphs are priced in this run."""
+        deadline, provider = self.schedule.deadline(PRICE_SHARE), self.job.providers[0]
+
+        def measured(session: Session) -> PricedProblem:
+            maker = MicroMaker(session, sizes)
+            found = build_problem(session, pricer, maker, provider, deadline=deadline, on_progress=self._price_progress)
+            self.findings.prices = pricer.account
+            return found
+
+        def settled(session: Session) -> PricedProblem:
+            found = frugal.settle(
+                session,
+                MicroMaker(session, sizes),
+                provider,
+                is_late=lambda: self.clock() >= deadline,
+                on_progress=self._price_progress,
+            )
+            self.findings.prices = replace(pricer.account, num_assumed=frugal.num_believed)
+            return found
+
+        match self.job.prices:
+            case Prices.ALL:
+                price = _Metered(pricer, deadline).measure
+                return _Prices(price=price, build=measured, settle=measured)
+            case Prices.NEEDED:
+                frugal = Frugal(_Metered(pricer, deadline), seed=self.job.seed)
+                build = partial(_believed, frugal, sizes, provider)
+                return _Prices(price=frugal.price, build=build, settle=settled)
+            case never:
+                assert_never(never)
+
     def _search(
         self,
         session: Session,
-        build_prices: Callable[[Session], PricedProblem],
+        prices: _Prices,
         pricer: Pricer,
         until: float,
-        surroundings: Surroundings,
+        sizes: Mapping[int, int],
     ) -> Session:
         """Let the search run, and return where to extract from; measuring prices takes no time from the search."""
         measured_s = pricer.measuring_s
         arena = Arena(
             session=session,
-            build_problem=build_prices,
+            build_problem=prices.build,
+            settle=prices.settle,
             clock=lambda: self.clock() - (pricer.measuring_s - measured_s),
             rng=self.rng,
             on_progress=lambda message: self.progress.tell(Stage.SEARCH, message),
-            surroundings=surroundings,
+            surroundings=Surroundings(sizes=sizes, provider=self.job.providers[0], price=prices.price),
         )
         budget = SearchBudget(
             deadline=until, max_enodes=self.job.budget.max_enodes, training_s=self.job.budget.training_s
@@ -281,6 +300,43 @@ class _Run:
             return None
         guilty = culprits(suspects, is_sound, lambda: self.clock() >= deadline)
         return (guilty, *sound[guilty]) if guilty in sound else None
+
+
+@final
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _Prices:
+    """How e-graphs are priced.
+
+    Attributes:
+        price: Returns the prices of clusters, as a search that looks at them one by one has them.
+        build: Prices an e-graph for a search.
+        settle: Prices an e-graph to choose a graph by.
+    """
+
+    price: Callable[[Session, Sequence[Cluster], MicroMaker], Mapping[Cluster, float]]
+    build: Callable[[Session], PricedProblem]
+    settle: Callable[[Session], PricedProblem]
+
+
+def _believed(frugal: Frugal, sizes: Mapping[int, int], provider: str, session: Session) -> PricedProblem:
+    return frugal.problem(session, MicroMaker(session, sizes), provider)
+
+
+@final
+@dataclass(frozen=True, slots=True)
+class _Metered(Meter):
+    """A pricer that measures until a deadline."""
+
+    pricer: Pricer
+    deadline: float
+
+    @override
+    def known(self, session: Session, clusters: Sequence[Cluster], maker: MicroMaker) -> Mapping[Cluster, float]:
+        return self.pricer.known(clusters, maker)
+
+    @override
+    def measure(self, session: Session, clusters: Sequence[Cluster], maker: MicroMaker) -> Mapping[Cluster, float]:
+        return self.pricer.price(clusters, maker, deadline=self.deadline)
 
 
 def _why_nothing_was_applied(outcome: Outcome | None) -> str:

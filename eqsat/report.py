@@ -112,6 +112,23 @@ class Extraction:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class PriceCounts:
+    """Where the prices came from, distinct ones.
+
+    Attributes:
+        num_measured: Measured in this run.
+        num_cached: Found in the price database.
+        num_failed: Could not be measured: ONNX Runtime refused or crashed.
+        num_assumed: Not measured: nothing depended on them, or time was short.
+    """
+
+    num_measured: int
+    num_cached: int
+    num_failed: int
+    num_assumed: int
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class RuleUse:
     """A rule and how often it was applied.
 
@@ -165,6 +182,7 @@ class Report:
         latency: The paired measurement; None where none was made.
         session: The tuned session options; None where none were tried.
         egraph: Size of the e-graph; None where none was built.
+        prices: Where the prices came from; None where none were asked for.
         extraction: What the extractor proved; None where it did not run.
         rules: Rules that were applied, most often first.
         operators: Nodes by operator.
@@ -184,6 +202,7 @@ class Report:
     latency: Latency | None = None
     session: SessionChoice | None = None
     egraph: EGraphSize | None = None
+    prices: PriceCounts | None = None
     extraction: Extraction | None = None
     rules: tuple[RuleUse, ...] = ()
     operators: OperatorCounts = field(default_factory=OperatorCounts)
@@ -248,6 +267,7 @@ class Report:
 _OPTIONAL_PARTS: Final[Mapping[str, type[Any]]] = {
     "latency": Latency,
     "egraph": EGraphSize,
+    "prices": PriceCounts,
     "extraction": Extraction,
 }
 

@@ -13,7 +13,7 @@ import eqsat
 from eqsat import arguments, output
 from eqsat.errors import INTERRUPTED_EXIT_CODE, UsageError
 from eqsat.face import InterruptedRunError, call
-from eqsat.job import Budget, Job, Target
+from eqsat.job import Budget, Job, Prices, Target
 from eqsat.learned import SEARCHES
 from eqsat.report import Ending, Report
 from eqsat.screen import Verbosity, console, headline, rules_table, screen, summary
@@ -61,6 +61,9 @@ def run(
     search_option: Annotated[
         list[str] | None, typer.Option(metavar="NAME=VALUE", help="An option of the search.")
     ] = None,
+    prices: Annotated[
+        Prices, typer.Option(help="needed: measure the prices that the result depends on; all: of every operator.")
+    ] = Prices.NEEDED,
     train_budget: Annotated[
         str | None,
         typer.Option(metavar="TIME", help="Time for --search ppo to learn about the model, besides --time-budget."),
@@ -118,6 +121,7 @@ def run(
         enable_rules=arguments.split_names(enable_rules or ()),
         search=search,
         search_options=arguments.parse_options(search_option or ()),
+        prices=prices,
         budget=Budget(
             time_s=arguments.parse_duration_s(time_budget) + training_s,
             training_s=training_s,

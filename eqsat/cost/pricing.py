@@ -44,7 +44,7 @@ class PriceAccount:
         num_measured: Measured in this run.
         num_cached: Found in the price database.
         num_failed: Could not be measured: ONNX Runtime refused or crashed.
-        num_assumed: Not measured for lack of time.
+        num_assumed: Not measured: nothing depended on them, or time was short.
     """
 
     num_measured: int
@@ -117,14 +117,10 @@ class Pricer:
         wanted: dict[str, Micro] = {}
         pending: dict[Cluster, Micro] = {}
         for cluster in clusters:
-            flat = _flat_price(cluster)
-            if flat is not None:
-                prices[cluster] = flat
-                continue
-            try:
-                micro = maker.micro(cluster)
-            except UnpriceableError:
-                prices[cluster] = VIEW_US
+            flat = flat_price(cluster)
+            micro = None if flat is not None else _micro(cluster, maker)
+            if micro is None:
+                prices[cluster] = VIEW_US if flat is None else flat
                 continue
             pending[cluster] = micro
             if micro.signature not in self._known:
@@ -145,6 +141,26 @@ class Pricer:
             found = self._known.get(micro.signature)
             prices[cluster] = assumed[micro.signature] if found is None else found
         return prices
+
+    def known(self, clusters: Iterable[Cluster], maker: MicroMaker) -> dict[Cluster, float]:
+        """Return the prices of those clusters that need no measurement any more, or never do.
+
+        Args:
+            clusters: What to price.
+            maker: Makes their micro-models.
+        """
+        pending: dict[Cluster, Micro] = {}
+        prices: dict[Cluster, float] = {}
+        for cluster in clusters:
+            flat = flat_price(cluster)
+            micro = None if flat is not None else _micro(cluster, maker)
+            if micro is None:
+                prices[cluster] = VIEW_US if flat is None else flat
+            else:
+                pending[cluster] = micro
+        self._look_up({each.signature: each for each in pending.values() if each.signature not in self._known})
+        known = ((cluster, self._known.get(micro.signature)) for cluster, micro in pending.items())
+        return prices | {cluster: price for cluster, price in known if price is not None}
 
     def _key(self, signature: str) -> PriceKey:
         return PriceKey(
@@ -188,8 +204,15 @@ class Pricer:
         self._database.put_many({self._key(micro.signature): stored})
 
 
-def _flat_price(cluster: Cluster) -> float | None:
-    """The price of what is not measured: structure, views, nodes nobody can look into."""
+def _micro(cluster: Cluster, maker: MicroMaker) -> Micro | None:
+    try:
+        return maker.micro(cluster)
+    except UnpriceableError:
+        return None
+
+
+def flat_price(cluster: Cluster) -> float | None:
+    """Return the price of what is never measured: structure, views, nodes nobody can look into; None of all else."""
     enode = cluster.enodes[0]
     if enode.operator in STRUCTURE:
         return 0.0

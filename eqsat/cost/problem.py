@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Collection, Mapping
+from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING, Final, final
 
 from eqsat.cost.clusters import ClusterFinder
 from eqsat.cost.micro import Cluster
@@ -110,6 +110,119 @@ class PricedProblem:
             return greedy_dag(forbid(problem, barred))
 
 
+@final
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Layout:
+    """An extraction problem that lacks prices.
+
+    Attributes:
+        session: The e-graph.
+        behind: E-class, by handle, and cluster of each e-node of the problem.
+        free: Price of those that do no work at run time, by number.
+        stand_ins: E-nodes that will never run alone, and the clusters one of which will.
+        handles: Handle of each e-class.
+        canonical: For every handle the one that stands for its e-class, as it was when this was made.
+    """
+
+    session: Session
+    behind: Sequence[tuple[int, Cluster]]
+    free: Mapping[int, float]
+    stand_ins: Mapping[int, range]
+    handles: tuple[int, ...]
+    canonical: tuple[int, ...]
+
+    def wanted(self) -> list[Cluster]:
+        """Return the clusters that need a price."""
+        return [
+            cluster
+            for index, (_, cluster) in enumerate(self.behind)
+            if index not in self.free and index not in self.stand_ins
+        ]
+
+    def costs_us(self, prices: Mapping[Cluster, float]) -> list[float]:
+        """Return the price of each e-node of the problem.
+
+        Where a fusion is forced, the outer e-node alone costs what the dearest of its clusters costs: it stays as a way
+        out, never as a bargain.
+
+        Args:
+            prices: Of what is :meth:`wanted`.
+        """
+        cost_us = [self.free.get(index, prices.get(cluster, 0.0)) for index, (_, cluster) in enumerate(self.behind)]
+        for index, fused in self.stand_ins.items():
+            cost_us[index] = max(cost_us[each] for each in fused)
+        return _finite_for_the_model(self.session, self.behind, cost_us)
+
+    def priced(self, prices: Mapping[Cluster, float]) -> PricedProblem:
+        """Return the problem with prices.
+
+        Args:
+            prices: Of what is :meth:`wanted`.
+        """
+        session, canonical = self.session, self.canonical
+        order = {handle: number for number, handle in enumerate(self.handles)}
+        groups: dict[str, set[int]] = {}
+        for index, (_, cluster) in enumerate(self.behind):
+            for enode in cluster.enodes:
+                origin = session.mirror.origins.get(enode)
+                if origin is not None:
+                    groups.setdefault(origin.rule, set()).add(index)
+        problem = ExtractionProblem(
+            node_class=[order[handle] for handle, _ in self.behind],
+            children=[
+                tuple(sorted({order[canonical[child]] for child in cluster.external_children()}))
+                for _, cluster in self.behind
+            ],
+            cost_us=self.costs_us(prices),
+            num_classes=len(order),
+            roots=tuple(order[root] for root in _needed(session)),
+        )
+        return PricedProblem(
+            problem=problem,
+            clusters=tuple(cluster for _, cluster in self.behind),
+            handles=self.handles,
+            canonical=canonical,
+            groups={name: frozenset(members) for name, members in groups.items()},
+        )
+
+
+def lay_out(session: Session, maker: MicroMaker, provider: str, *, has_clusters: bool = True) -> Layout:
+    """Return a session as an extraction problem that lacks prices.
+
+    Args:
+        session: The e-graph.
+        maker: Knows the sizes.
+        provider: Whose fusions count.
+        has_clusters: False looks at every e-node alone.
+    """
+    constants = session.constants()
+    finder = ClusterFinder(session, provider) if has_clusters else None
+    behind: list[tuple[int, Cluster]] = []
+    free: dict[int, float] = {}
+    stand_ins: dict[int, range] = {}
+    eclasses = list(session.eclasses())
+    for handle, members in eclasses:
+        for enode in members:
+            single = Cluster((enode,))
+            if _is_folded(session, maker, handle, enode, constants):
+                free[len(behind)] = 0.0 if enode.operator in STRUCTURE or enode.operator == CONST else FOLDED_US
+                behind.append((handle, single))
+                continue
+            fused, is_forced = finder.around(enode) if finder is not None else ([], False)
+            if is_forced:
+                stand_ins[len(behind)] = range(len(behind) + 1, len(behind) + 1 + len(fused))
+            behind.append((handle, single))
+            behind.extend((handle, cluster) for cluster in fused)
+    return Layout(
+        session=session,
+        behind=behind,
+        free=free,
+        stand_ins=stand_ins,
+        handles=tuple(handle for handle, _ in eclasses),
+        canonical=tuple(session.mirror.canonical),
+    )
+
+
 def build_problem(
     session: Session,
     pricer: Pricer,
@@ -122,9 +235,6 @@ def build_problem(
 ) -> PricedProblem:
     """Price every e-node of a session.
 
-    Where a fusion is forced, the outer e-node alone costs what the dearest of its clusters costs: it stays as a way
-    out, never as a bargain.
-
     Args:
         session: The e-graph.
         pricer: Prices clusters.
@@ -134,52 +244,8 @@ def build_problem(
         has_clusters: False prices every e-node alone.
         on_progress: Is told how far the measuring is.
     """
-    constants = session.constants()
-    order = {handle: number for number, (handle, _) in enumerate(session.eclasses())}
-    finder = ClusterFinder(session, provider) if has_clusters else None
-    clusters: list[tuple[int, Cluster]] = []
-    free: dict[int, float] = {}
-    stand_ins: dict[int, range] = {}
-    for handle, members in session.eclasses():
-        for enode in members:
-            single = Cluster((enode,))
-            if _is_folded(session, maker, handle, enode, constants):
-                free[len(clusters)] = 0.0 if enode.operator in STRUCTURE or enode.operator == CONST else FOLDED_US
-                clusters.append((handle, single))
-                continue
-            fused, is_forced = finder.around(enode) if finder is not None else ([], False)
-            if is_forced:
-                stand_ins[len(clusters)] = range(len(clusters) + 1, len(clusters) + 1 + len(fused))
-            clusters.append((handle, single))
-            clusters.extend((handle, cluster) for cluster in fused)
-    wanted = [cluster for index, (_, cluster) in enumerate(clusters) if index not in free and index not in stand_ins]
-    prices = pricer.price(wanted, maker, deadline=deadline, on_progress=on_progress)
-    cost_us = [free.get(index, prices.get(cluster, 0.0)) for index, (_, cluster) in enumerate(clusters)]
-    for index, fused_indices in stand_ins.items():
-        cost_us[index] = max(cost_us[each] for each in fused_indices)
-    groups: dict[str, set[int]] = {}
-    for index, (_, cluster) in enumerate(clusters):
-        for enode in cluster.enodes:
-            origin = session.mirror.origins.get(enode)
-            if origin is not None:
-                groups.setdefault(origin.rule, set()).add(index)
-    canonical = session.mirror.canonical
-    problem = ExtractionProblem(
-        node_class=[order[handle] for handle, _ in clusters],
-        children=[
-            tuple(sorted({order[canonical[child]] for child in cluster.external_children()})) for _, cluster in clusters
-        ],
-        cost_us=_finite_for_the_model(session, clusters, cost_us),
-        num_classes=len(order),
-        roots=tuple(order[root] for root in _needed(session)),
-    )
-    return PricedProblem(
-        problem=problem,
-        clusters=tuple(cluster for _, cluster in clusters),
-        handles=tuple(order),
-        canonical=tuple(canonical),
-        groups={name: frozenset(members) for name, members in groups.items()},
-    )
+    layout = lay_out(session, maker, provider, has_clusters=has_clusters)
+    return layout.priced(pricer.price(layout.wanted(), maker, deadline=deadline, on_progress=on_progress))
 
 
 def _needed(session: Session) -> tuple[int, ...]:
@@ -188,7 +254,9 @@ def _needed(session: Session) -> tuple[int, ...]:
     return tuple(dict.fromkeys((*session.roots(), *(session.mirror.canonical[handle] for handle in pinned))))
 
 
-def _finite_for_the_model(session: Session, clusters: list[tuple[int, Cluster]], cost_us: list[float]) -> list[float]:
+def _finite_for_the_model(
+    session: Session, clusters: Sequence[tuple[int, Cluster]], cost_us: list[float]
+) -> list[float]:
     """The model's own e-nodes must stay choosable even where they could not be priced."""
     finite = [cost for cost in cost_us if cost < math.inf]
     dear = max(finite, default=1.0)

@@ -94,6 +94,8 @@ class Arena:
     Attributes:
         session: The e-graph.
         build_problem: Prices an e-graph of the model as it is now.
+        settle: The same where a graph is to be chosen: measures what the choice depends on. None where nothing is
+            measured beyond what ``build_problem`` measures.
         clock: Seconds on a clock that only goes forward.
         rng: The only source of chance.
         on_progress: Is told what the search does.
@@ -104,6 +106,7 @@ class Arena:
     build_problem: Callable[[Session], PricedProblem]
     clock: Callable[[], float]
     rng: random.Random
+    settle: Callable[[Session], PricedProblem] | None = None
     on_progress: Callable[[str], None] = field(default=lambda _: None)
     surroundings: Surroundings | None = None
 
@@ -128,6 +131,10 @@ class Arena:
     def priced(self) -> PricedProblem:
         """Return the e-graph as it is now, priced."""
         return self.build_problem(self.session)
+
+    def settled(self) -> PricedProblem:
+        """Return the e-graph as it is now, with prices to choose a graph by."""
+        return (self.settle or self.build_problem)(self.session)
 
     def restarted(self, choice: Mapping[int, ENode]) -> Arena:
         """Return an arena with a new e-graph, of one graph of this one; this one stays as it is.

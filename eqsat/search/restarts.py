@@ -157,6 +157,6 @@ def cheapest(arena: Arena, budget: SearchBudget) -> Found:
     """Return the cheapest graph that the exact extraction finds in a share of the time left."""
     left_s = budget.deadline - arena.clock()
     time_limit_s = min(_MAX_SOLVE_S, max(_SOLVE_SHARE * left_s, 0.1)) if math.isfinite(left_s) else _MAX_SOLVE_S
-    priced = arena.priced()
+    priced = arena.settled()
     selection = solve(priced.problem, time_limit_s=time_limit_s, work_limit=_MAX_SOLVE_WORK).selection
     return Found(arena=arena, choice=priced.choice(selection), cost_us=selection.cost_us)

@@ -4,8 +4,8 @@ Training asks for millions of prices of shapes that were never measured. What a 
 
     ``start + scale * work``
 
-where ``work`` is what the fixed table of :mod:`rl.prices` finds beyond the start of a kernel, the longer of arithmetic
-and memory traffic, and the two numbers were fitted to measurements of that kernel at many shapes; ``bench.calibrate``
+where ``work`` is what the roofline of :mod:`eqsat.cost.roofline` finds beyond the start of a kernel, the longer of
+arithmetic and memory traffic, and the two numbers were fitted to measurements of that kernel at many shapes; ``bench.calibrate``
 makes them, and ``latencies.json`` keeps them. The prices of one task are those of a made-up device: every kernel is
 faster or slower by a random factor, so that an agent has to look at prices: it cannot learn by heart which rules pay.
 """
@@ -24,14 +24,13 @@ from typing import TYPE_CHECKING, Final, final
 import numpy as np
 from typing_extensions import override
 
-from eqsat.cost.micro import Cluster
 from eqsat.cost.pricing import VIEW_US, VIEWS
+from eqsat.cost.roofline import LAUNCH_US, kernel
 from eqsat.egraph.enode import OPAQUE, STRUCTURE
-from ir.types import TensorType
-from rl.prices import LAUNCH_US, PriceSource, TablePrices
+from rl.prices import PriceSource, TablePrices
 
 if TYPE_CHECKING:
-    from eqsat.cost.micro import MicroMaker
+    from eqsat.cost.micro import Cluster, MicroMaker
     from eqsat.egraph.session import Session
 
 ANY: Final = "*"
@@ -73,26 +72,6 @@ def measured_fits() -> Mapping[str, Fit]:
     """Return the fits that ship."""
     document = json.loads(files(__package__).joinpath(DATA).read_text(encoding="utf-8"))
     return {name: Fit(start_us=fit["start_us"], scale=fit["scale"]) for name, fit in document["fits"].items()}
-
-
-def kernel(session: Session, cluster: Cluster) -> str:
-    """Return the name of the kernel that runs a cluster, as far as its speed depends on more than operator and size."""
-    return "+".join(_variant(session, enode.operator, enode.children) for enode in cluster.enodes)
-
-
-def _variant(session: Session, operator: str, children: Sequence[int]) -> str:
-    mirror = session.mirror
-    if operator in {"MatMul", "Gemm"}:
-        is_weight = mirror.canonical[children[1]] in session.constants()
-        return f"{operator}/weight" if is_weight else operator
-    if operator != "Conv":
-        return operator
-    source, weight = (mirror.types[child] for child in children[:2])
-    if not (isinstance(source, TensorType) and isinstance(weight, TensorType)):
-        return operator
-    if source.rank > 1 and weight.shape[1] != source.shape[1]:
-        return "Conv/depthwise" if weight.shape[1] == 1 else "Conv/grouped"
-    return "Conv/pointwise" if math.prod(weight.shape[2:]) == 1 else operator
 
 
 @final

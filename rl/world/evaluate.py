@@ -89,8 +89,8 @@ class Report:
             "  uncertainty rho"
         )
         rows = [
-            f"{each.horizon:7d}  {each.num_pieces:6d}  {each.reward_correlation:10.3f}  {each.constant_correlation:11.3f}"
-            f"  {each.change_area:11.3f}  {each.return_correlation:10.3f}"
+            f"{each.horizon:7d}  {each.num_pieces:6d}  {each.reward_correlation:10.3f}"
+            f"  {each.constant_correlation:11.3f}  {each.change_area:11.3f}  {each.return_correlation:10.3f}"
             f"  {each.mask_f1:7.3f}  {each.unchanged_f1:11.3f}  {each.calibration:11.3f}"
             f"  {each.uncertainty_correlation:15.3f}"
             for each in self.foresights

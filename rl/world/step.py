@@ -67,7 +67,13 @@ def imagine_step(
         log_costs=state.log_costs - drops,
         num_enodes=state.num_enodes * (outlook.growths / GROWTH_SCALE).exp(),
     )
-    return Step(state=after, origins=origins, changes=outlook.outcome.change, drops=outlook.drops, mean_drops=mean_drops)
+    return Step(
+        state=after,
+        origins=origins,
+        changes=outlook.outcome.change,
+        drops=outlook.drops,
+        mean_drops=mean_drops,
+    )
 
 
 def _next_set(

@@ -6,6 +6,7 @@ import numpy as np
 import pytest
 
 from eqsat.cost.micro import Cluster, MicroMaker
+from eqsat.cost.roofline import kernel
 from eqsat.egraph.session import Session
 from eqsat.errors import UsageError
 from eqsat.rules.rule import FloatClass, RuleKind
@@ -23,7 +24,7 @@ from rl.families import (
 )
 from rl.families.kinds import make_graph
 from rl.families.pieces import stitched
-from rl.families.prices import ANY, CalibratedPrices, Device, Fit, fitted, kernel, measured_fits
+from rl.families.prices import ANY, CalibratedPrices, Device, Fit, fitted, measured_fits
 from rl.families.regimes import TASO_OPERATORS, Regime, rules_of
 from rl.families.sketch import OPSET, Sketch
 from rl.observation import FIRST_CANDIDATE

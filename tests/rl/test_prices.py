@@ -9,8 +9,9 @@ import pytest
 
 from eqsat.cost.micro import Cluster, MicroMaker
 from eqsat.cost.pricing import VIEW_US
+from eqsat.cost.roofline import BYTES_PER_US, COSTLY_FLOPS, FLOPS_PER_US, LAUNCH_US
 from eqsat.egraph.session import Session
-from rl.prices import BYTES_PER_US, COSTLY_FLOPS, FLOPS_PER_US, LAUNCH_US, TablePrices
+from rl.prices import TablePrices
 from tests.finalists import models
 
 

@@ -1,0 +1,192 @@
+"""What a kernel is called, and what a roofline makes of it: by operators and sizes, on a device that does not exist."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Mapping, Sequence
+from typing import TYPE_CHECKING, Final
+
+from eqsat.cost.clusters import UNFUSED
+from eqsat.cost.micro import Cluster, UnpriceableError
+from eqsat.cost.pricing import VIEW_US, VIEWS
+from eqsat.egraph.enode import OPAQUE, STRUCTURE
+from ir.data_types import itemsize
+from ir.types import TensorType
+
+if TYPE_CHECKING:
+    from eqsat.cost.micro import MicroMaker
+    from eqsat.egraph.enode import ENode
+    from eqsat.egraph.session import Session
+
+LAUNCH_US: Final = 1.0
+"""What it takes to start a kernel, in the table."""
+
+FLOPS_PER_US: Final = 40_000.0
+"""Floating-point operations a microsecond, in the table."""
+
+BYTES_PER_US: Final = 10_000.0
+"""Memory traffic a microsecond, in the table."""
+
+CHEAP_FLOPS: Final = 1.0
+"""Operations an element of the result, of an operator of which the table says nothing."""
+
+COSTLY_FLOPS: Final = 20.0
+"""Operations an element of the result, where a transcendental function or several passes are needed."""
+
+COSTLY: Final = frozenset(
+    {
+        *("Acos", "Acosh", "Asin", "Asinh", "Atan", "Atanh", "Cos", "Cosh", "Sin", "Sinh", "Tan", "Tanh", "Exp", "Log"),
+        *("Erf", "Elu", "Celu", "Selu", "Sigmoid", "Softplus", "Mish", "Swish", "Gelu", "Pow", "Softmax", "LogSoftmax"),
+        *("MsGelu", "MsQuickGelu", "MsFastGelu", "MsBiasGelu", "LayerNormalization", "RMSNormalization"),
+        *("SimplifiedLayerNormalization", "MsSkipLayerNormalization", "MsSkipSimplifiedLayerNormalization"),
+        *("InstanceNormalization", "GroupNormalization", "LpNormalization", "MeanVarianceNormalization", "LRN"),
+    }
+)
+
+PARTIAL: Final = frozenset({"Gather", "GatherND", "GatherElements", "Slice", "Expand", "Tile", "Shape", "Size"})
+"""Operators that read no more than they write."""
+
+
+def kernel(session: Session, cluster: Cluster) -> str:
+    """Return the name of the kernel that runs a cluster, as far as its speed depends on more than operator and size."""
+    return "+".join(_variant(session, enode.operator, enode.children) for enode in cluster.enodes)
+
+
+def _variant(session: Session, operator: str, children: Sequence[int]) -> str:
+    mirror = session.mirror
+    if operator in {"MatMul", "Gemm"}:
+        is_weight = mirror.canonical[children[1]] in session.constants()
+        return f"{operator}/weight" if is_weight else operator
+    if operator != "Conv":
+        return operator
+    source, weight = (mirror.types[child] for child in children[:2])
+    if not (isinstance(source, TensorType) and isinstance(weight, TensorType)):
+        return operator
+    if source.rank > 1 and weight.shape[1] != source.shape[1]:
+        return "Conv/depthwise" if weight.shape[1] == 1 else "Conv/grouped"
+    return "Conv/pointwise" if math.prod(weight.shape[2:]) == 1 else operator
+
+
+def roofline_us(session: Session, cluster: Cluster, maker: MicroMaker) -> float:
+    """Return a price by sizes alone: the start of a kernel, and the longer of arithmetic and memory traffic.
+
+    Williams, Waterman, Patterson 2009, "Roofline: an insightful visual performance model". A cluster has one start, and
+    nothing between its e-nodes goes through memory, where they are fused.
+
+    Args:
+        session: Where the e-nodes come from.
+        cluster: What to price.
+        maker: Knows the sizes of symbolic dimensions.
+
+    Returns:
+        Microseconds of a device that does not exist.
+    """
+    first = cluster.enodes[0]
+    if any(enode.operator in UNFUSED for enode in cluster.enodes[1:]):
+        return math.fsum(roofline_us(session, Cluster((enode,)), maker) for enode in cluster.enodes)
+    if first.operator in STRUCTURE:
+        return 0.0
+    if first.operator == OPAQUE or first.operator in VIEWS:
+        return VIEW_US
+    types = session.mirror.types
+    result = types[session.mirror.canonical[session.mirror.enodes[first]]]
+    try:
+        outputs = _sized(maker, (result, *(types[link] for link in cluster.links)))
+        flops = 0.0
+        for enode, output in zip(cluster.enodes, outputs, strict=True):
+            flops += _flops(enode, _sized(maker, tuple(types[child] for child in enode.children)), output)
+        reads = _flat(_sized(maker, tuple(types[child] for child in cluster.external_children())))
+    except UnpriceableError:
+        return VIEW_US
+    written = sum(_num_bytes(type_) for type_ in outputs[0])
+    read = sum(min(_num_bytes(type_), written) if first.operator in PARTIAL else _num_bytes(type_) for type_ in reads)
+    return LAUNCH_US + max(flops / FLOPS_PER_US, (written + read) / BYTES_PER_US)
+
+
+_Types = tuple[TensorType, ...]
+
+
+def _sized(maker: MicroMaker, types: Sequence[object]) -> tuple[_Types, ...]:
+    """Return the tensors behind each type, with every dimension a number; none for what is absent or has no type.
+
+    Raises:
+        UnpriceableError: A dimension has no size.
+    """
+    sized: list[_Types] = []
+    for type_ in types:
+        tensors = type_ if isinstance(type_, tuple) else (type_,)
+        sized.append(tuple(maker.concrete(each) for each in tensors if isinstance(each, TensorType)))
+    return tuple(sized)
+
+
+def _flat(types: Sequence[_Types]) -> _Types:
+    return tuple(type_ for each in types for type_ in each)
+
+
+def _num_elements(type_: TensorType) -> int:
+    return math.prod(type_.shape)
+
+
+def _num_bytes(type_: TensorType) -> float:
+    return _num_elements(type_) * itemsize(type_.dtype)
+
+
+def _flops(enode: ENode, inputs: Sequence[_Types], outputs: _Types) -> float:
+    """Return the operations of one e-node, 2 for a multiplication and an addition."""
+    num_results = sum(_num_elements(type_) for type_ in outputs)
+    tensors = _flat(inputs)
+    arithmetic = _ARITHMETIC.get(enode.operator)
+    if arithmetic is not None and len(tensors) > 1:
+        return arithmetic(enode, tensors, num_results)
+    if enode.operator in COSTLY:
+        return COSTLY_FLOPS * num_results
+    return CHEAP_FLOPS * max(num_results, sum(_num_elements(type_) for type_ in tensors[:1]))
+
+
+def _product(enode: ENode, tensors: _Types, num_results: int) -> float:
+    left = tensors[0]
+    is_transposed = bool(enode.named_attributes().get("transA")) and left.rank > 1
+    summed = left.shape[-2 if is_transposed else -1] if left.shape else 1
+    return 2.0 * num_results * summed
+
+
+def _convolution(enode: ENode, tensors: _Types, num_results: int) -> float:
+    weight = tensors[3 if enode.operator == "QLinearConv" else 1]
+    return 2.0 * num_results * _num_elements(weight) / max(weight.shape[0], 1)
+
+
+def _transposed_convolution(_: ENode, tensors: _Types, __: int) -> float:
+    weight = tensors[1]
+    return 2.0 * _num_elements(tensors[0]) * _num_elements(weight) / max(weight.shape[0], 1)
+
+
+def _attention(_: ENode, tensors: _Types, num_results: int) -> float:
+    """The products of all queries with all keys, and of these with the values."""
+    key = tensors[1]
+    return 4.0 * num_results * (key.shape[-2] if key.rank > 1 else 1)
+
+
+def _projecting_attention(_: ENode, tensors: _Types, num_results: int) -> float:
+    """Attention of a sequence to itself, after one product that makes queries, keys and values."""
+    source, weight = tensors[:2]
+    length = source.shape[-2] if source.rank > 1 else 1
+    return 2.0 * _num_rows(source) * _num_elements(weight) + 4.0 * num_results * length
+
+
+def _recurrent(_: ENode, tensors: _Types, __: int) -> float:
+    return 2.0 * _num_rows(tensors[0]) * sum(_num_elements(type_) for type_ in tensors[1:3])
+
+
+def _num_rows(type_: TensorType) -> float:
+    return _num_elements(type_) / max(type_.shape[-1], 1) if type_.shape else 1.0
+
+
+_ARITHMETIC: Final[Mapping[str, Callable[[ENode, _Types, int], float]]] = {
+    **dict.fromkeys(("MatMul", "Gemm", "MatMulInteger", "QLinearMatMul", "MsFusedMatMul"), _product),
+    **dict.fromkeys(("Conv", "QLinearConv"), _convolution),
+    "ConvTranspose": _transposed_convolution,
+    **dict.fromkeys(("Attention", "MsMultiHeadAttention", "MsGroupQueryAttention"), _attention),
+    "MsAttention": _projecting_attention,
+    **dict.fromkeys(("LSTM", "GRU", "RNN"), _recurrent),
+}
+"""Operations of the operators that sum products, from the e-node, its input types and its number of results."""
