@@ -41,6 +41,8 @@ EFFORTS: Final[Mapping[Kind, Effort]] = {
     Kind.SHIPPED_MODEL_FREE: Effort(num_updates=3, num_episodes=2, growth=GROWTH),
     Kind.SHIPPED_PLANNING: Effort(num_updates=0, num_episodes=0, growth=GROWTH),
     Kind.SHIPPED_POLICY: Effort(num_updates=0, num_episodes=0, growth=GROWTH),
+    Kind.FRUGAL_PLANNING: Effort(num_updates=0, num_episodes=0, growth=GROWTH),
+    Kind.FRUGAL_POLICY: Effort(num_updates=0, num_episodes=0, growth=GROWTH),
 }
 
 

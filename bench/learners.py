@@ -8,6 +8,7 @@ among them; its seconds are those of everything but measuring.
 from __future__ import annotations
 
 import argparse
+import math
 import tempfile
 import time
 from dataclasses import dataclass, replace
@@ -23,10 +24,11 @@ from eqsat.search.interface import SearchBudget
 from rl import checkpoint as policies
 from rl import train as model_free
 from rl.comparison.attempts import Attempt, Contender, Limits
-from rl.comparison.contenders import PolicyContender, arena_of
+from rl.comparison.contenders import PolicyContender, SearchContender, arena_of
 from rl.comparison.ledger import Ledger, clock_without_measuring
 from rl.config import EpisodeConfig, TrainConfig
 from rl.evaluate import model_task
+from rl.families.prices import CalibratedPrices, measured_fits
 from rl.network import NetworkConfig
 from rl.search import Learned
 from rl.training_env import TaskSplit
@@ -66,6 +68,10 @@ class Kind(StrEnum):
     """Not at all: one run of ``--search world-model`` with the world model that ships."""
     SHIPPED_POLICY = "policy-shipped"
     """Not at all: one run of ``--search ppo`` with the policy that ships."""
+    FRUGAL_PLANNING = "planning-frugal"
+    """The first of these with ``--prices needed``."""
+    FRUGAL_POLICY = "policy-frugal"
+    """The second of these with ``--prices needed``."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -188,6 +194,10 @@ def train(kind: Kind, task: Task, book: PriceBook, seed: int, effort: Effort, fo
             watch(*_searched(planning.foresighted(), counted, seed, effort, clock))
         case Kind.SHIPPED_POLICY:
             watch(*_searched(Learned(checkpoint=policies.shipped()), counted, seed, effort, clock))
+        case Kind.FRUGAL_PLANNING:
+            points.append(_frugally(planning.foresighted(), task, book, seed, effort))
+        case Kind.FRUGAL_POLICY:
+            points.append(_frugally(Learned(checkpoint=policies.shipped()), task, book, seed, effort))
         case never:
             assert_never(never)
     return Way(model=task.name, agent=kind, seed=seed, points=tuple(points))
@@ -201,6 +211,20 @@ def _searched(search: Search, task: Task, seed: int, effort: Effort, clock: Cloc
     outcome = search.run(arena, SearchBudget(max_enodes=_room(session, effort)))
     final = replace(arena, session=outcome.session or session)
     return outcome.num_steps, 1.0 - final.cost_us() / initial_us
+
+
+def _frugally(search: Search, task: Task, book: PriceBook, seed: int, effort: Effort) -> Point:
+    """Search with those prices alone that the answer depends on; the gain is by the true prices."""
+    fallback = CalibratedPrices(measured_fits())
+    searches = SearchContender(name="", search=search, is_random=False, fallback=fallback, is_frugal=True)
+    limits = Limits(max_enodes=effort.max_enodes, growth=effort.growth, max_seconds=math.inf)
+    found = searches.attempt(task, book, limits, seed)
+    return Point(
+        num_steps=found.num_steps,
+        num_prices=found.num_measurements,
+        seconds=found.search_s + found.extract_s,
+        gain=1.0 - found.cost_us / found.initial_us,
+    )
 
 
 def _room(session: Session, effort: Effort) -> int:

@@ -82,7 +82,7 @@ def optimize(
     input_shapes: Mapping[str, Sequence[int]] | None = None,
     search: str = "auto",
     search_options: Mapping[str, str] | None = None,
-    prices: Prices | Literal["needed", "all"] = Prices.NEEDED,
+    prices: Prices | Literal["needed", "all", "auto"] = Prices.AUTO,
     budget: Budget | None = None,
     rules: Sequence[str | os.PathLike[str]] = (),
     skip_rules: Sequence[str] = (),
@@ -105,7 +105,8 @@ def optimize(
         input_shapes: Shapes by input name to price, verify and measure at, for inputs with symbolic dimensions.
         search: Name of the search.
         search_options: Options of the search, by name.
-        prices: ``"needed"`` measures the prices that the result depends on, ``"all"`` those of every operator.
+        prices: ``"all"`` measures the price of every operator of the e-graph, ``"needed"`` those that the result
+            depends on, ``"auto"`` does this where all would take more than 20 seconds.
         budget: Limits on time, memory and e-nodes.
         rules: Further rules files.
         skip_rules: Rules or groups of rules to leave out.

@@ -21,6 +21,8 @@ class Prices(StrEnum):
     """Those on which the cheapest graph depends, see :mod:`eqsat.cost.frugal`."""
     ALL = "all"
     """Those of every operator of the e-graph."""
+    AUTO = "auto"
+    """All, where that takes less than 20 seconds, and otherwise those that are needed."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -75,7 +77,7 @@ class Job:
     enable_rules: tuple[str, ...] = ()
     search: str = "auto"
     search_options: dict[str, str] = field(default_factory=dict)
-    prices: Prices = Prices.NEEDED
+    prices: Prices = Prices.AUTO
     budget: Budget = field(default_factory=Budget)
     target: Target = Target.PROVIDER
     is_strict: bool = False

@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
+import math
 import random
 import time
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
-from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Final, assert_never, final
 
@@ -17,7 +17,7 @@ from eqsat.cost.database import PriceDatabase
 from eqsat.cost.frugal import Frugal, Meter
 from eqsat.cost.micro import MicroMaker
 from eqsat.cost.pricing import Pricer
-from eqsat.cost.problem import PricedProblem, build_problem
+from eqsat.cost.problem import PricedProblem
 from eqsat.egraph.egglog import EgglogError
 from eqsat.egraph.session import Session, UnsoundRulesError
 from eqsat.errors import RulesError
@@ -194,9 +194,25 @@ class _Run:
         with self.progress.stage(Stage.LOAD, f"{len(graph.nodes)} nodes, {len(rules.rules)} rules"):
             first = Session(graph, rules)
 
-        prices = self._prices(pricer, sizes)
+        frugal, provider = self._frugal(pricer), self.job.providers[0]
+
+        def build(session: Session) -> PricedProblem:
+            return frugal.problem(session, MicroMaker(session, sizes), provider)
+
+        def settle(session: Session) -> PricedProblem:
+            return frugal.settle(session, MicroMaker(session, sizes), provider)
+
         with self.progress.stage(Stage.SEARCH, f"search: {self.job.search}"):
-            session = self._search(first, prices, pricer, search_until, sizes)
+            arena = Arena(
+                session=first,
+                build_problem=build,
+                settle=settle,
+                clock=_without_measuring(self.clock, pricer),
+                rng=self.rng,
+                on_progress=lambda message: self.progress.tell(Stage.SEARCH, message),
+                surroundings=Surroundings(sizes=sizes, provider=provider, price=frugal.price),
+            )
+            session = self._search(arena, search_until)
         for name, why in session.refused.items():
             warning = f"rule {name} is unsound and was switched off: {why}"
             if warning not in self.findings.warnings:
@@ -204,7 +220,8 @@ class _Run:
         if not _has_changed(first) and not _has_changed(session):
             return None
         with self.progress.stage(Stage.PRICE, "pricing operators on the device"):
-            priced = prices.settle(session)
+            priced = settle(session)
+            self.findings.prices = replace(pricer.account, num_assumed=frugal.num_believed)
         with self.progress.stage(Stage.EXTRACT, f"extracting from {priced.problem.num_enodes} e-nodes"):
             left_s = self.schedule.deadline(FINALS_SHARE) - self.clock()
             extracted = solve(priced.problem, time_limit_s=min(MAX_SOLVE_S, max(left_s, 1.0)), seed=self.job.seed)
@@ -215,63 +232,26 @@ class _Run:
         if total and done % 10 == 0:
             self.progress.tell(Stage.PRICE, f"{done} of {total} prices measured", done / total)
 
-    def _prices(self, pricer: Pricer, sizes: Mapping[int, int]) -> _Prices:
-        """Return how e-graphs are priced in this run."""
-        deadline, provider = self.schedule.deadline(PRICE_SHARE), self.job.providers[0]
-
-        def measured(session: Session) -> PricedProblem:
-            maker = MicroMaker(session, sizes)
-            found = build_problem(session, pricer, maker, provider, deadline=deadline, on_progress=self._price_progress)
-            self.findings.prices = pricer.account
-            return found
-
-        def settled(session: Session) -> PricedProblem:
-            found = frugal.settle(
-                session,
-                MicroMaker(session, sizes),
-                provider,
-                is_late=lambda: self.clock() >= deadline,
-                on_progress=self._price_progress,
-            )
-            self.findings.prices = replace(pricer.account, num_assumed=frugal.num_believed)
-            return found
-
-        match self.job.prices:
-            case Prices.ALL:
-                price = _Metered(pricer, deadline).measure
-                return _Prices(price=price, build=measured, settle=measured)
-            case Prices.NEEDED:
-                frugal = Frugal(_Metered(pricer, deadline), seed=self.job.seed)
-                build = partial(_believed, frugal, sizes, provider)
-                return _Prices(price=frugal.price, build=build, settle=settled)
-            case never:
-                assert_never(never)
-
-    def _search(
-        self,
-        session: Session,
-        prices: _Prices,
-        pricer: Pricer,
-        until: float,
-        sizes: Mapping[int, int],
-    ) -> Session:
-        """Let the search run, and return where to extract from; measuring prices takes no time from the search."""
-        measured_s = pricer.measuring_s
-        arena = Arena(
-            session=session,
-            build_problem=prices.build,
-            settle=prices.settle,
-            clock=lambda: self.clock() - (pricer.measuring_s - measured_s),
-            rng=self.rng,
-            on_progress=lambda message: self.progress.tell(Stage.SEARCH, message),
-            surroundings=Surroundings(sizes=sizes, provider=self.job.providers[0], price=prices.price),
+    def _frugal(self, pricer: Pricer) -> Frugal:
+        """Return what prices the e-graphs of this run."""
+        deadline = self.schedule.deadline(PRICE_SHARE)
+        return Frugal(
+            _Metered(pricer),
+            patience_s=_PATIENCE_S[self.job.prices],
+            seed=self.job.seed,
+            is_late=lambda: self.clock() >= deadline,
+            clock=self.clock,
+            on_progress=self._price_progress,
         )
+
+    def _search(self, arena: Arena, until: float) -> Session:
+        """Let the search run, and return where to extract from; measuring prices takes no time from the search."""
         budget = SearchBudget(
             deadline=until, max_enodes=self.job.budget.max_enodes, training_s=self.job.budget.training_s
         )
         outcome = make_search(self.job.search, self.job.search_options, self.searches).run(arena, budget)
         self.findings.search = replace(outcome, session=None)
-        session = outcome.session or session
+        session = outcome.session or arena.session
         self.findings.size = session.size()
         return session
 
@@ -302,33 +282,22 @@ class _Run:
         return (guilty, *sound[guilty]) if guilty in sound else None
 
 
-@final
-@dataclass(frozen=True, slots=True, kw_only=True)
-class _Prices:
-    """How e-graphs are priced.
-
-    Attributes:
-        price: Returns the prices of clusters, as a search that looks at them one by one has them.
-        build: Prices an e-graph for a search.
-        settle: Prices an e-graph to choose a graph by.
-    """
-
-    price: Callable[[Session, Sequence[Cluster], MicroMaker], Mapping[Cluster, float]]
-    build: Callable[[Session], PricedProblem]
-    settle: Callable[[Session], PricedProblem]
+_PATIENCE_S: Final = {Prices.NEEDED: 0.0, Prices.AUTO: 20.0, Prices.ALL: math.inf}
+"""Seconds of measuring for which it is not asked what is needed; asking takes some seconds too."""
 
 
-def _believed(frugal: Frugal, sizes: Mapping[int, int], provider: str, session: Session) -> PricedProblem:
-    return frugal.problem(session, MicroMaker(session, sizes), provider)
+def _without_measuring(clock: Callable[[], float], pricer: Pricer) -> Callable[[], float]:
+    """Return a clock that stands still while prices are measured."""
+    before_s = pricer.measuring_s
+    return lambda: clock() - (pricer.measuring_s - before_s)
 
 
 @final
 @dataclass(frozen=True, slots=True)
 class _Metered(Meter):
-    """A pricer that measures until a deadline."""
+    """A pricer that measures what it is asked for."""
 
     pricer: Pricer
-    deadline: float
 
     @override
     def known(self, session: Session, clusters: Sequence[Cluster], maker: MicroMaker) -> Mapping[Cluster, float]:
@@ -336,7 +305,7 @@ class _Metered(Meter):
 
     @override
     def measure(self, session: Session, clusters: Sequence[Cluster], maker: MicroMaker) -> Mapping[Cluster, float]:
-        return self.pricer.price(clusters, maker, deadline=self.deadline)
+        return self.pricer.price(clusters, maker)
 
 
 def _why_nothing_was_applied(outcome: Outcome | None) -> str:

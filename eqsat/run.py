@@ -62,8 +62,8 @@ def run(
         list[str] | None, typer.Option(metavar="NAME=VALUE", help="An option of the search.")
     ] = None,
     prices: Annotated[
-        Prices, typer.Option(help="needed: measure the prices that the result depends on; all: of every operator.")
-    ] = Prices.NEEDED,
+        Prices, typer.Option(help="Prices to measure: all, those needed, or (auto) these where all take over 20 s.")
+    ] = Prices.AUTO,
     train_budget: Annotated[
         str | None,
         typer.Option(metavar="TIME", help="Time for --search ppo to learn about the model, besides --time-budget."),

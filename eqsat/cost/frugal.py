@@ -12,7 +12,8 @@ not on the way of any good answer is never looked at.
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Iterable, Mapping, Sequence
+import time
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Final, Protocol, final
 
@@ -23,20 +24,53 @@ from eqsat.cost.micro import UnpriceableError
 from eqsat.cost.pricing import VIEW_US, flat_price
 from eqsat.cost.problem import lay_out
 from eqsat.cost.roofline import kernel, roofline_us
+from eqsat.extraction.cpsat import solve
 from eqsat.extraction.greedy import greedy_dag
 
 if TYPE_CHECKING:
     from eqsat.cost.micro import Cluster, MicroMaker
     from eqsat.cost.problem import Layout, PricedProblem
     from eqsat.egraph.session import Session
-    from eqsat.extraction.problem import ExtractionProblem
+    from eqsat.extraction.problem import ExtractionProblem, Selection
 
-TOLERANCE: Final = 3e-3
+TOLERANCE: Final = 1e-3
 """Regret, as a share of the price of the graph, at which nothing more is measured."""
 
-NUM_DRAWS: Final = 8
 BATCH: Final = 4
 """Prices measured between two looks at what is worth measuring."""
+
+Extract = Callable[["ExtractionProblem"], "Selection"]
+
+
+@final
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _Stage:
+    """How it is asked what is worth measuring.
+
+    Attributes:
+        extract: Finds the cheapest graph of a draw.
+        num_draws: Draws for each question.
+        num_rounds: Questions, at most.
+    """
+
+    extract: Extract
+    num_draws: int
+    num_rounds: int
+
+
+def _exactly(problem: ExtractionProblem) -> Selection:
+    return solve(problem, time_limit_s=_SOLVE_S, work_limit=_SOLVE_WORK, hint=greedy_dag(problem)).selection
+
+
+_SOLVE_S: Final = 1.0
+_SOLVE_WORK: Final = 0.5
+
+_STAGES: Final = (
+    _Stage(extract=greedy_dag, num_draws=16, num_rounds=1_000),
+    _Stage(extract=_exactly, num_draws=4, num_rounds=3),
+)
+"""The greedy extraction is quick, but does not see what pays only where several e-classes take it; the exact one does
+that."""
 
 
 class Meter(Protocol):
@@ -87,23 +121,43 @@ class Frugal:
         num_believed: Distinct prices that the last settled problem had and that were not measured.
     """
 
-    def __init__(self, meter: Meter, *, seed: int = 0, tolerance: float = TOLERANCE) -> None:
+    def __init__(
+        self,
+        meter: Meter,
+        *,
+        patience_s: float = 0.0,
+        seed: int = 0,
+        tolerance: float = TOLERANCE,
+        is_late: Callable[[], bool] = lambda: False,
+        clock: Callable[[], float] = time.monotonic,
+        on_progress: Callable[[int, int], None] = lambda _done, _total: None,
+    ) -> None:
         """Measure nothing yet.
 
         Args:
             meter: Measures.
+            patience_s: Seconds: where measuring everything takes no longer, everything is measured, needed or not.
             seed: Seed of every draw.
             tolerance: Regret, as a share of the price of the graph, at which nothing more is measured.
+            is_late: Whether nothing more may be measured.
+            clock: Seconds on a clock that only goes forward.
+            on_progress: Is told how many of how many distinct prices are known.
         """
         self.num_believed = 0
         self._meter = meter
+        self._patience_s = patience_s
         self._rng = np.random.default_rng(seed)
         self._tolerance = tolerance
+        self._is_late = is_late
+        self._clock = clock
+        self._on_progress = on_progress
         self._beliefs = Beliefs()
         self._known: dict[str, float] = {}
+        self._measuring_s = 0.0
+        self._num_measured = 0
 
     def price(self, session: Session, clusters: Sequence[Cluster], maker: MicroMaker) -> dict[Cluster, float]:
-        """Return the price of each cluster in microseconds, known or believed; nothing is measured.
+        """Return the price of each cluster in microseconds, believed where it is neither known nor quickly measured.
 
         Args:
             session: Where the e-nodes come from.
@@ -112,15 +166,11 @@ class Frugal:
         """
         goods = _goods(clusters, maker)
         self._look_up(session, goods, maker)
-        missing = self._missing(goods)
-        believed: dict[str, float] = {}
-        if missing:
-            medians = self._beliefs.about(_kernels(session, goods, missing, maker)).medians_us()
-            believed = dict(zip(missing, medians.tolist(), strict=True))
-        return self._prices(goods, believed)
+        self._measure_what_is_cheap(session, goods, maker)
+        return self._priced(session, goods, maker)
 
     def problem(self, session: Session, maker: MicroMaker, provider: str) -> PricedProblem:
-        """Return a session with prices known or believed; nothing is measured.
+        """Return a session with prices, see :meth:`price`.
 
         Args:
             session: The e-graph.
@@ -130,47 +180,65 @@ class Frugal:
         layout = lay_out(session, maker, provider)
         return layout.priced(self.price(session, layout.wanted(), maker))
 
-    def settle(
-        self,
-        session: Session,
-        maker: MicroMaker,
-        provider: str,
-        *,
-        is_late: Callable[[], bool] = lambda: False,
-        on_progress: Callable[[int, int], None] = lambda _done, _total: None,
-    ) -> PricedProblem:
+    def settle(self, session: Session, maker: MicroMaker, provider: str) -> PricedProblem:
         """Return a session with prices, of which those are measured that its cheapest graph depends on.
 
         Args:
             session: The e-graph.
             maker: Knows the sizes.
             provider: Whose fusions count.
-            is_late: Whether nothing more may be measured.
-            on_progress: Is told how many of how many distinct prices are known.
         """
         layout = lay_out(session, maker, provider)
         goods = _goods(layout.wanted(), maker)
         self._look_up(session, goods, maker)
-        found = layout.priced(self._prices(goods, dict.fromkeys(self._missing(goods), 0.0)))
-        while True:
-            missing = self._missing(goods)
-            believed: dict[str, float] = {}
-            asked: list[str] = []
-            if missing:
-                posterior = self._beliefs.about(_kernels(session, goods, missing, maker))
-                believed = dict(zip(missing, posterior.medians_us().tolist(), strict=True))
-                draws = posterior.drawn_us(NUM_DRAWS, self._rng).tolist()
-                costs_us = layout.costs_us(self._prices(goods, believed))
-                drawn = (layout.costs_us(self._prices(goods, dict(zip(missing, draw, strict=True)))) for draw in draws)
-                weights = _weights(found.problem, costs_us, drawn, self._tolerance)
-                spread = dict(zip(missing, posterior.stds().tolist(), strict=True))
-                asked = _most_wanted(weights, layout, goods, spread)
-            if not asked or is_late():
-                self.num_believed = len(missing)
-                costs_us = layout.costs_us(self._prices(goods, believed))
-                return replace(found, problem=replace(found.problem, cost_us=costs_us))
-            self._measure(session, goods, asked, maker)
-            on_progress(len(goods.samples) - len(missing) + len(asked), len(goods.samples))
+        self._measure_what_is_cheap(session, goods, maker)
+        found = layout.priced(self._priced(session, goods, maker))
+        for stage in _STAGES:
+            for _ in range(stage.num_rounds):
+                asked = self._needed(session, layout, found.problem, goods, maker, stage)
+                if not asked or self._is_late():
+                    break
+                self._measure(session, goods, asked, maker)
+        self.num_believed = len(self._missing(goods))
+        costs_us = layout.costs_us(self._priced(session, goods, maker))
+        return replace(found, problem=replace(found.problem, cost_us=costs_us))
+
+    def _needed(
+        self,
+        session: Session,
+        layout: Layout,
+        problem: ExtractionProblem,
+        goods: _Goods,
+        maker: MicroMaker,
+        stage: _Stage,
+    ) -> list[str]:
+        """Return signatures that are worth measuring, the best first."""
+        missing = self._missing(goods)
+        if not missing:
+            return []
+        posterior = self._beliefs.about(_kernels(session, goods, missing, maker))
+        costs_us, *drawn = (
+            layout.costs_us(self._prices(goods, dict(zip(missing, prices, strict=True))))
+            for prices in (posterior.medians_us(), *posterior.drawn_us(stage.num_draws, self._rng))
+        )
+        weights = _weights(problem, costs_us, drawn, self._tolerance, stage.extract)
+        return _most_wanted(weights, layout, goods, dict(zip(missing, posterior.stds(), strict=True)))
+
+    def _measure_what_is_cheap(self, session: Session, goods: _Goods, maker: MicroMaker) -> None:
+        """Measure everything, as long as that seems to take no longer than patience lasts."""
+        while (missing := self._missing(goods)) and not self._is_late():
+            each_s = self._measuring_s / max(self._num_measured, 1)
+            if self._measuring_s + each_s * len(missing) >= self._patience_s:
+                return
+            self._measure(session, goods, missing[:BATCH], maker)
+
+    def _priced(self, session: Session, goods: _Goods, maker: MicroMaker) -> dict[Cluster, float]:
+        """Return the price of every cluster, believed where it is not known."""
+        missing = self._missing(goods)
+        if not missing:
+            return self._prices(goods, {})
+        medians = self._beliefs.about(_kernels(session, goods, missing, maker)).medians_us()
+        return self._prices(goods, dict(zip(missing, medians.tolist(), strict=True)))
 
     def _missing(self, goods: _Goods) -> list[str]:
         return [signature for signature in goods.samples if signature not in self._known]
@@ -192,8 +260,13 @@ class Frugal:
 
     def _measure(self, session: Session, goods: _Goods, signatures: Sequence[str], maker: MicroMaker) -> None:
         samples = {goods.samples[signature]: signature for signature in signatures}
+        began = self._clock()
         measured = self._meter.measure(session, list(samples), maker)
+        self._measuring_s += self._clock() - began
+        self._num_measured += len(samples)
         self._learn(session, {samples[cluster]: price for cluster, price in measured.items()}, goods, maker)
+        total = len(goods.samples)
+        self._on_progress(total - len(self._missing(goods)), total)
 
     def _learn(self, session: Session, prices: Mapping[str, float], goods: _Goods, maker: MicroMaker) -> None:
         kernels = _kernels(session, goods, list(prices), maker)
@@ -225,7 +298,11 @@ def _kernels(session: Session, goods: _Goods, signatures: Sequence[str], maker: 
 
 
 def _weights(
-    problem: ExtractionProblem, costs_us: list[float], drawn: Iterable[list[float]], tolerance: float
+    problem: ExtractionProblem,
+    costs_us: list[float],
+    drawn: Sequence[list[float]],
+    tolerance: float,
+    extract: Extract,
 ) -> dict[int, float]:
     """Return how much of the price each e-node is, where the cheapest graphs of a draw and of the medians differ.
 
@@ -234,16 +311,16 @@ def _weights(
         costs_us: Prices by the medians.
         drawn: Prices by each draw.
         tolerance: Mean regret up to which nothing is returned.
+        extract: Finds cheap graphs.
 
     Returns:
         Shares of the graph's price, added up over the draws, by e-node.
     """
-    first = frozenset(greedy_dag(replace(problem, cost_us=costs_us)).enodes)
+    first = extract(replace(problem, cost_us=costs_us)).enodes
     weights: dict[int, float] = {}
-    regret, num_draws = 0.0, 0
+    regret = 0.0
     for draw in drawn:
-        num_draws += 1
-        other = frozenset(greedy_dag(replace(problem, cost_us=draw)).enodes)
+        other = extract(replace(problem, cost_us=draw)).enodes
         total_us = math.fsum(draw[enode] for enode in first)
         saved_us = math.fsum(draw[enode] for enode in first - other) - math.fsum(draw[enode] for enode in other - first)
         if saved_us <= 0.0 or not math.isfinite(total_us):
@@ -251,7 +328,7 @@ def _weights(
         regret += saved_us / total_us
         for enode in first ^ other:
             weights[enode] = weights.get(enode, 0.0) + draw[enode] / total_us
-    return weights if regret > tolerance * num_draws else {}
+    return weights if regret > tolerance * len(drawn) else {}
 
 
 def _most_wanted(weights: Mapping[int, float], layout: Layout, goods: _Goods, spread: Mapping[str, float]) -> list[str]:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Final
 
+from eqsat.job import Prices
 from eqsat.search.registry import make_search
 from rl.automatic import auto
 from rl.comparison.contenders import SearchContender
@@ -29,7 +30,8 @@ def baselines(fallback: PriceSource, names: Sequence[str] = BASELINES) -> list[S
 
     Args:
         fallback: Prices where no more may be measured.
-        names: Names of searches; options may follow, as in ``saturate:restarts=16`` or ``beam:alpha=1.1:width=4``.
+        names: Names of searches; options may follow, as in ``saturate:restarts=16`` or ``beam:alpha=1.1:width=4``;
+            ``prices=needed`` among them measures those prices alone that the answer depends on.
 
     Raises:
         UsageError: There is no search of a name, or it has no such option.
@@ -38,6 +40,15 @@ def baselines(fallback: PriceSource, names: Sequence[str] = BASELINES) -> list[S
     for text in names:
         name, *parts = text.split(":")
         options = {option: value for option, _, value in (part.partition("=") for part in parts)}
+        prices = Prices(options.pop("prices", Prices.ALL))
         search = make_search(name, options, _LEARNED)
-        found.append(SearchContender(name=text, search=search, is_random=name in _RANDOM, fallback=fallback))
+        found.append(
+            SearchContender(
+                name=text,
+                search=search,
+                is_random=name in _RANDOM,
+                fallback=fallback,
+                is_frugal=prices is Prices.NEEDED,
+            )
+        )
     return found

@@ -12,12 +12,15 @@ import numpy as np
 import torch
 from typing_extensions import override
 
+from eqsat.cost.frugal import Frugal
+from eqsat.cost.micro import MicroMaker
+from eqsat.cost.problem import lay_out
 from eqsat.egraph.session import Session
 from eqsat.extraction.cpsat import solve
 from eqsat.extraction.problem import select
 from eqsat.search.interface import Arena, SearchBudget, StopReason, Surroundings
 from rl.comparison.attempts import Attempt, Contender, Limits
-from rl.comparison.ledger import Ledger, PriceBook, clock_without_measuring
+from rl.comparison.ledger import Ledger, Metered, PriceBook, clock_without_measuring
 from rl.env import EGraphEnv, Settings, Truncation
 from rl.policy import Policy
 from rl.scene import priced_problem
@@ -26,6 +29,7 @@ from rl.tracker import Tracker
 if TYPE_CHECKING:
     from collections.abc import Callable
 
+    from eqsat.cost.problem import PricedProblem
     from eqsat.extraction.problem import ExtractionProblem, Selection
     from eqsat.search.interface import Search
     from rl.checkpoint import Checkpoint
@@ -56,6 +60,34 @@ def arena_of(task: Task, session: Session, clock: Clock, seed: int) -> Arena:
     )
 
 
+def frugal_arena_of(task: Task, ledger: Ledger, session: Session, clock: Clock, seed: int) -> Arena:
+    """Return a task's model on offer to a search, with prices that are measured where the answer depends on them.
+
+    Args:
+        task: The task; its prices do not count.
+        ledger: Measures.
+        session: The e-graph of its model.
+        clock: Seconds on a clock that only goes forward.
+        seed: Seed of every draw.
+    """
+    frugal = Frugal(Metered(ledger), seed=seed, is_late=lambda: ledger.is_spent)
+
+    def build(session: Session) -> PricedProblem:
+        return frugal.problem(session, MicroMaker(session, task.sizes), task.provider)
+
+    def settle(session: Session) -> PricedProblem:
+        return frugal.settle(session, MicroMaker(session, task.sizes), task.provider)
+
+    return Arena(
+        session=session,
+        build_problem=build,
+        settle=settle,
+        clock=clock,
+        rng=random.Random(seed),
+        surroundings=Surroundings(sizes=task.sizes, provider=task.provider, price=frugal.price),
+    )
+
+
 @final
 @dataclass(frozen=True, slots=True, kw_only=True)
 class SearchContender(Contender):
@@ -65,7 +97,8 @@ class SearchContender(Contender):
         name: What it is called.
         search: The search.
         is_random: Whether it draws.
-        fallback: Prices where no more may be measured.
+        fallback: Prices where no more may be measured; what is frugal has its own beliefs.
+        is_frugal: Whether prices are measured where the answer depends on them; all of them otherwise.
         clock: Seconds on a clock that only goes forward.
     """
 
@@ -73,18 +106,22 @@ class SearchContender(Contender):
     search: Search
     is_random: bool
     fallback: PriceSource
+    is_frugal: bool = False
     clock: Clock = time.monotonic
 
     @override
     def attempt(self, task: Task, book: PriceBook, limits: Limits, seed: int) -> Attempt:
         clock = clock_without_measuring(book, self.clock)
         ledger = Ledger(book, allowance=limits.max_measurements, fallback=self.fallback)
-        counted, true = replace(task, prices=ledger), replace(task, prices=Ledger(book))
+        true = replace(task, prices=Ledger(book))
         began = clock()
         session = Session(task.graph, task.rules)
         loaded = clock()
         initial_us = _extracted(_problem(true, session), limits).cost_us
-        arena = arena_of(counted, session, clock, seed)
+        if self.is_frugal:
+            arena = frugal_arena_of(task, ledger, session, clock, seed)
+        else:
+            arena = arena_of(replace(task, prices=ledger), session, clock, seed)
         started = clock()
         budget = SearchBudget(
             deadline=started + limits.max_seconds - (loaded - began),
@@ -94,14 +131,15 @@ class SearchContender(Contender):
         outcome = self.search.run(arena, budget)
         searched = clock()
         session = outcome.session or session
-        selection = _extracted(_problem(counted, session), limits)
+        selection = _extracted(replace(arena, session=session).settled().problem, limits)
         extracted = clock()
+        known = (_laid_out if self.is_frugal else _problem)(true, session)
         return Attempt(
             contender=self.name,
             task=task.name,
             seed=seed,
             initial_us=initial_us,
-            cost_us=select(_problem(true, session), selection.choice).cost_us,
+            cost_us=select(known, selection.choice).cost_us,
             search_s=loaded - began + searched - started,
             extract_s=extracted - searched,
             num_measurements=len(ledger.asked),
@@ -227,6 +265,13 @@ _REASONS: Final = {
     Truncation.ENODES: StopReason.ENODE_LIMIT,
     Truncation.TIME: StopReason.TIME_LIMIT,
 }
+
+
+def _laid_out(task: Task, session: Session) -> ExtractionProblem:
+    """Return a session with a task's prices, its e-nodes numbered as a frugal arena numbers them."""
+    maker = MicroMaker(session, task.sizes)
+    layout = lay_out(session, maker, task.provider)
+    return layout.priced(task.prices.price(session, layout.wanted(), maker)).problem
 
 
 def _problem(task: Task, session: Session) -> ExtractionProblem:

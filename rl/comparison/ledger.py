@@ -12,9 +12,9 @@ from typing import TYPE_CHECKING, TypeAlias, final
 
 from typing_extensions import override
 
+from eqsat.cost.frugal import Meter
 from eqsat.cost.micro import Cluster, UnpriceableError
-from eqsat.cost.pricing import VIEW_US, VIEWS
-from eqsat.egraph.enode import OPAQUE, STRUCTURE
+from eqsat.cost.pricing import VIEW_US, flat_price
 from rl.prices import PriceSource
 
 if TYPE_CHECKING:
@@ -89,25 +89,66 @@ class Ledger(PriceSource):
         self._allowance = allowance
         self._fallback = fallback
 
+    @property
+    def is_spent(self) -> bool:
+        """Whether nothing more may be measured."""
+        return len(self.asked) >= self._allowance
+
     @override
     def price(self, session: Session, clusters: Sequence[Cluster], maker: MicroMaker) -> Mapping[Cluster, float]:
         return {cluster: self._price_us(session, cluster, maker) for cluster in clusters}
 
+    def known(self, session: Session, clusters: Sequence[Cluster], maker: MicroMaker) -> dict[Cluster, float]:
+        """Return the prices of those clusters that were asked before, or are never measured.
+
+        Args:
+            session: Where the e-nodes come from.
+            clusters: Any.
+            maker: Makes their micro-models.
+        """
+        digests = {cluster: _flat_or_digest(cluster, maker) for cluster in clusters}
+        return {
+            cluster: self._price_us(session, cluster, maker)
+            for cluster, found in digests.items()
+            if isinstance(found, float) or found in self.asked
+        }
+
     def _price_us(self, session: Session, cluster: Cluster, maker: MicroMaker) -> float:
-        operator = cluster.enodes[0].operator
-        if operator in STRUCTURE:
-            return 0.0
-        if operator == OPAQUE or operator in VIEWS:
-            return VIEW_US
-        try:
-            signature = maker.micro(cluster).signature
-        except UnpriceableError:
-            return VIEW_US
-        digest = hashlib.sha1(signature.encode(), usedforsecurity=False).hexdigest()[:16]
-        if digest not in self.asked and len(self.asked) >= self._allowance and self._fallback is not None:
+        digest = _flat_or_digest(cluster, maker)
+        if isinstance(digest, float):
+            return digest
+        if digest not in self.asked and self.is_spent and self._fallback is not None:
             return self._fallback.price(session, [cluster], maker)[cluster]
         self.asked.add(digest)
         return self._book.price_us(session, cluster, maker, digest)
+
+
+def _flat_or_digest(cluster: Cluster, maker: MicroMaker) -> float | str:
+    """Return the price of what is never measured, or the digest of what is."""
+    flat = flat_price(cluster)
+    if flat is not None:
+        return flat
+    try:
+        signature = maker.micro(cluster).signature
+    except UnpriceableError:
+        return VIEW_US
+    return hashlib.sha1(signature.encode(), usedforsecurity=False).hexdigest()[:16]
+
+
+@final
+@dataclass(frozen=True, slots=True)
+class Metered(Meter):
+    """A ledger that measures what it is asked for."""
+
+    ledger: Ledger
+
+    @override
+    def known(self, session: Session, clusters: Sequence[Cluster], maker: MicroMaker) -> Mapping[Cluster, float]:
+        return self.ledger.known(session, clusters, maker)
+
+    @override
+    def measure(self, session: Session, clusters: Sequence[Cluster], maker: MicroMaker) -> Mapping[Cluster, float]:
+        return self.ledger.price(session, clusters, maker)
 
 
 def clock_without_measuring(book: PriceBook, clock: Clock) -> Clock:

@@ -5,9 +5,10 @@ Training asks for millions of prices of shapes that were never measured. What a 
     ``start + scale * work``
 
 where ``work`` is what the roofline of :mod:`eqsat.cost.roofline` finds beyond the start of a kernel, the longer of
-arithmetic and memory traffic, and the two numbers were fitted to measurements of that kernel at many shapes; ``bench.calibrate``
-makes them, and ``latencies.json`` keeps them. The prices of one task are those of a made-up device: every kernel is
-faster or slower by a random factor, so that an agent has to look at prices: it cannot learn by heart which rules pay.
+arithmetic and memory traffic, and the two numbers were fitted to measurements of that kernel at many shapes;
+``bench.calibrate`` makes them, and ``latencies.json`` keeps them. The prices of one task are those of a made-up device:
+every kernel is faster or slower by a random factor, so that an agent has to look at prices: it cannot learn by heart
+which rules pay.
 """
 
 from __future__ import annotations
