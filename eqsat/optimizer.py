@@ -304,8 +304,8 @@ class _Metered(Meter):
         return self.pricer.known(clusters, maker)
 
     @override
-    def measure(self, session: Session, clusters: Sequence[Cluster], maker: MicroMaker) -> Mapping[Cluster, float]:
-        return self.pricer.price(clusters, maker)
+    def measure(self, session: Session, cluster: Cluster, maker: MicroMaker) -> float:
+        return self.pricer.price([cluster], maker)[cluster]
 
 
 def _why_nothing_was_applied(outcome: Outcome | None) -> str:

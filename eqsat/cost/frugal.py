@@ -86,13 +86,13 @@ class Meter(Protocol):
         """
         ...
 
-    def measure(self, session: Session, clusters: Sequence[Cluster], maker: MicroMaker) -> Mapping[Cluster, float]:
-        """Return the price of each cluster in microseconds, infinite where it cannot run.
+    def measure(self, session: Session, cluster: Cluster, maker: MicroMaker) -> float:
+        """Return the price of a cluster in microseconds, infinite where it cannot run.
 
         Args:
-            session: Where the e-nodes come from.
-            clusters: Any.
-            maker: Makes their micro-models.
+            session: Where its e-nodes come from.
+            cluster: Any.
+            maker: Makes its micro-model.
         """
         ...
 
@@ -230,7 +230,7 @@ class Frugal:
             each_s = self._measuring_s / max(self._num_measured, 1)
             if self._measuring_s + each_s * len(missing) >= self._patience_s:
                 return
-            self._measure(session, goods, missing[:BATCH], maker)
+            self._measure(session, goods, missing[:1], maker)
 
     def _priced(self, session: Session, goods: _Goods, maker: MicroMaker) -> dict[Cluster, float]:
         """Return the price of every cluster, believed where it is not known."""
@@ -259,12 +259,14 @@ class Frugal:
         self._learn(session, {samples[cluster]: price for cluster, price in known.items()}, goods, maker)
 
     def _measure(self, session: Session, goods: _Goods, signatures: Sequence[str], maker: MicroMaker) -> None:
-        samples = {goods.samples[signature]: signature for signature in signatures}
-        began = self._clock()
-        measured = self._meter.measure(session, list(samples), maker)
-        self._measuring_s += self._clock() - began
-        self._num_measured += len(samples)
-        self._learn(session, {samples[cluster]: price for cluster, price in measured.items()}, goods, maker)
+        for signature in signatures:
+            if self._is_late():
+                return
+            sample, began = goods.samples[signature], self._clock()
+            price_us = self._meter.measure(session, sample, maker)
+            self._measuring_s += self._clock() - began
+            self._num_measured += 1
+            self._learn(session, {signature: price_us}, goods, maker)
         total = len(goods.samples)
         self._on_progress(total - len(self._missing(goods)), total)
 

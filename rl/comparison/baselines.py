@@ -46,7 +46,7 @@ def baselines(fallback: PriceSource, names: Sequence[str] = BASELINES) -> list[S
             SearchContender(
                 name=text,
                 search=search,
-                is_random=name in _RANDOM,
+                is_random=name in _RANDOM or prices is Prices.NEEDED,
                 fallback=fallback,
                 is_frugal=prices is Prices.NEEDED,
             )

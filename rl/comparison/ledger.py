@@ -147,8 +147,8 @@ class Metered(Meter):
         return self.ledger.known(session, clusters, maker)
 
     @override
-    def measure(self, session: Session, clusters: Sequence[Cluster], maker: MicroMaker) -> Mapping[Cluster, float]:
-        return self.ledger.price(session, clusters, maker)
+    def measure(self, session: Session, cluster: Cluster, maker: MicroMaker) -> float:
+        return self.ledger.price(session, [cluster], maker)[cluster]
 
 
 def clock_without_measuring(book: PriceBook, clock: Clock) -> Clock:

@@ -75,7 +75,7 @@ def test_a_way_counts_what_an_agent_asked_for(tmp_path: Path, task: Task, kind: 
     assert (tmp_path / "training" / "best").is_dir()
 
 
-@pytest.mark.parametrize("kind", [Kind.SHIPPED_PLANNING, Kind.SHIPPED_POLICY])
+@pytest.mark.parametrize("kind", [Kind.SHIPPED_PLANNING, Kind.SHIPPED_POLICY, Kind.FRUGAL_PLANNING, Kind.FRUGAL_POLICY])
 def test_what_ships_searches_without_training(tmp_path: Path, task: Task, kind: Kind) -> None:
     found = train(kind, task, PriceBook(source=TablePrices()), 0, EFFORT, tmp_path / "training")
     (point,) = found.points

@@ -13,7 +13,7 @@ from typing_extensions import override
 
 from eqsat.errors import RulesError, VerificationError
 from eqsat.events import Event
-from eqsat.job import Budget, Job
+from eqsat.job import Budget, Job, Prices
 from eqsat.optimizer import optimize
 from eqsat.report import Report, Status
 from eqsat.runtime import Contender, MeasurementError, SessionSettings, StopReason
@@ -89,6 +89,22 @@ def test_a_faster_model_is_kept(job: Job) -> None:
     assert report.latency is not None
     assert report.latency.speedup == pytest.approx(121 / 62)
     assert json.loads(report.to_json())["egraph"]["stop_reason"] == "saturated"
+
+
+@pytest.mark.parametrize("prices", list(Prices))
+def test_a_report_says_where_prices_came_from(job: Job, prices: Prices) -> None:
+    job = replace(job, prices=prices)
+    first = run(job, FakeRuntime(PRICES))
+    assert kept(job) == ["Identity", "Relu", "Abs", "Tanh"]
+    counts = first.prices
+    assert counts is not None
+    assert counts.num_measured + counts.num_assumed == 4
+    assert (counts.num_cached, counts.num_failed) == (0, 0)
+    assert (counts.num_assumed == 0) is (prices is not Prices.NEEDED)
+    again = run(job, FakeRuntime(PRICES)).prices
+    assert again is not None
+    assert again.num_measured == 0
+    assert again.num_cached == counts.num_measured
 
 
 @pytest.mark.parametrize("whole", [{"Relu": 9000.0}, {"Abs": 20.0}])
@@ -339,7 +355,7 @@ def test_every_stage_ends_at_its_share(job: Job) -> None:
         now[0] += 30.0
 
     runtime.on_price, runtime.on_compare = pass_price, pass_comparison
-    report = run(replace(job, budget=Budget(time_s=100.0)), runtime, clock=lambda: now[0])
+    report = run(replace(job, prices=Prices.ALL, budget=Budget(time_s=100.0)), runtime, clock=lambda: now[0])
     assert priced_at == [0.0, 25.0], "prices end at 40 % of the time"
     assert report.status is Status.OPTIMIZED
     assert len(compared_at) == 2

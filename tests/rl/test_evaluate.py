@@ -166,6 +166,20 @@ def test_an_allowance_of_measurements_holds_and_the_result_is_priced_in_full(tas
     assert bound.cost_us >= free.cost_us
 
 
+@pytest.mark.parametrize("name", ["saturate", "ppo"])
+def test_what_measures_what_is_needed_measures_less_and_is_judged_by_the_true_prices(task: Task, name: str) -> None:
+    every, needed = baselines(TablePrices(), [name, f"{name}:prices=needed"])
+    book = PriceBook(source=TablePrices())
+    whole = every.attempt(task, book, Limits(), 0)
+    part = needed.attempt(task, book, Limits(), 0)
+    assert needed.is_random
+    assert part.num_measurements < whole.num_measurements
+    assert part.initial_us == whole.initial_us
+    assert whole.cost_us <= part.cost_us < 1.1 * whole.cost_us
+    held = needed.attempt(task, book, Limits(max_measurements=1), 0)
+    assert held.num_measurements <= 1
+
+
 def test_a_search_that_comes_too_late_changes_nothing(task: Task) -> None:
     (contender,) = baselines(TablePrices(), ["saturate"])
     times = itertools.count()
