@@ -12,6 +12,7 @@ not on the way of any good answer is never looked at.
 from __future__ import annotations
 
 import math
+import statistics
 import time
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
@@ -20,8 +21,7 @@ from typing import TYPE_CHECKING, Final, Protocol, final
 import numpy as np
 
 from eqsat.cost.beliefs import Beliefs, Kernel
-from eqsat.cost.micro import UnpriceableError
-from eqsat.cost.pricing import VIEW_US, flat_price
+from eqsat.cost.pricing import micro_or_price
 from eqsat.cost.problem import lay_out
 from eqsat.cost.roofline import kernel, roofline_us
 from eqsat.extraction.cpsat import solve
@@ -38,6 +38,9 @@ TOLERANCE: Final = 1e-3
 
 BATCH: Final = 4
 """Prices measured between two looks at what is worth measuring."""
+
+_MIN_SEEN: Final = 8
+"""Prices that tell how long one takes; the first takes longer than others."""
 
 Extract = Callable[["ExtractionProblem"], "Selection"]
 
@@ -153,8 +156,7 @@ class Frugal:
         self._on_progress = on_progress
         self._beliefs = Beliefs()
         self._known: dict[str, float] = {}
-        self._measuring_s = 0.0
-        self._num_measured = 0
+        self._seconds: list[float] = []
 
     def price(self, session: Session, clusters: Sequence[Cluster], maker: MicroMaker) -> dict[Cluster, float]:
         """Return the price of each cluster in microseconds, believed where it is neither known nor quickly measured.
@@ -227,8 +229,8 @@ class Frugal:
     def _measure_what_is_cheap(self, session: Session, goods: _Goods, maker: MicroMaker) -> None:
         """Measure everything, as long as that seems to take no longer than patience lasts."""
         while (missing := self._missing(goods)) and not self._is_late():
-            each_s = self._measuring_s / max(self._num_measured, 1)
-            if self._measuring_s + each_s * len(missing) >= self._patience_s:
+            each_s = statistics.median(self._seconds) if len(self._seconds) >= _MIN_SEEN else 0.0
+            if math.fsum(self._seconds) + each_s * len(missing) >= self._patience_s:
                 return
             self._measure(session, goods, missing[:1], maker)
 
@@ -264,8 +266,7 @@ class Frugal:
                 return
             sample, began = goods.samples[signature], self._clock()
             price_us = self._meter.measure(session, sample, maker)
-            self._measuring_s += self._clock() - began
-            self._num_measured += 1
+            self._seconds.append(self._clock() - began)
             self._learn(session, {signature: price_us}, goods, maker)
         total = len(goods.samples)
         self._on_progress(total - len(self._missing(goods)), total)
@@ -280,17 +281,12 @@ class Frugal:
 def _goods(clusters: Sequence[Cluster], maker: MicroMaker) -> _Goods:
     goods = _Goods()
     for cluster in clusters:
-        flat = flat_price(cluster)
-        if flat is not None:
-            goods.flat[cluster] = flat
-            continue
-        try:
-            signature = maker.micro(cluster).signature
-        except UnpriceableError:
-            goods.flat[cluster] = VIEW_US
-            continue
-        goods.signatures[cluster] = signature
-        goods.samples.setdefault(signature, cluster)
+        micro = micro_or_price(cluster, maker)
+        if isinstance(micro, float):
+            goods.flat[cluster] = micro
+        else:
+            goods.signatures[cluster] = micro.signature
+            goods.samples.setdefault(micro.signature, cluster)
     return goods
 
 

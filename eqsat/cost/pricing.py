@@ -117,10 +117,9 @@ class Pricer:
         wanted: dict[str, Micro] = {}
         pending: dict[Cluster, Micro] = {}
         for cluster in clusters:
-            flat = flat_price(cluster)
-            micro = None if flat is not None else _micro(cluster, maker)
-            if micro is None:
-                prices[cluster] = VIEW_US if flat is None else flat
+            micro = micro_or_price(cluster, maker)
+            if isinstance(micro, float):
+                prices[cluster] = micro
                 continue
             pending[cluster] = micro
             if micro.signature not in self._known:
@@ -152,10 +151,9 @@ class Pricer:
         pending: dict[Cluster, Micro] = {}
         prices: dict[Cluster, float] = {}
         for cluster in clusters:
-            flat = flat_price(cluster)
-            micro = None if flat is not None else _micro(cluster, maker)
-            if micro is None:
-                prices[cluster] = VIEW_US if flat is None else flat
+            micro = micro_or_price(cluster, maker)
+            if isinstance(micro, float):
+                prices[cluster] = micro
             else:
                 pending[cluster] = micro
         self._look_up({each.signature: each for each in pending.values() if each.signature not in self._known})
@@ -204,21 +202,24 @@ class Pricer:
         self._database.put_many({self._key(micro.signature): stored})
 
 
-def _micro(cluster: Cluster, maker: MicroMaker) -> Micro | None:
+def micro_or_price(cluster: Cluster, maker: MicroMaker) -> Micro | float:
+    """Return what to measure for a cluster, or the price of one that is never measured.
+
+    That is structure, a view, a node that nobody can look into, and what has no type or no size.
+
+    Args:
+        cluster: What to price.
+        maker: Makes micro-models.
+    """
+    operator = cluster.enodes[0].operator
+    if operator in STRUCTURE:
+        return 0.0
+    if operator == OPAQUE or operator in VIEWS:
+        return VIEW_US
     try:
         return maker.micro(cluster)
     except UnpriceableError:
-        return None
-
-
-def flat_price(cluster: Cluster) -> float | None:
-    """Return the price of what is never measured: structure, views, nodes nobody can look into; None of all else."""
-    enode = cluster.enodes[0]
-    if enode.operator in STRUCTURE:
-        return 0.0
-    if enode.operator == OPAQUE or enode.operator in VIEWS:
         return VIEW_US
-    return None
 
 
 def _assumed_us(micro: Micro) -> float:

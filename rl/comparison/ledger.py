@@ -13,8 +13,8 @@ from typing import TYPE_CHECKING, TypeAlias, final
 from typing_extensions import override
 
 from eqsat.cost.frugal import Meter
-from eqsat.cost.micro import Cluster, UnpriceableError
-from eqsat.cost.pricing import VIEW_US, flat_price
+from eqsat.cost.micro import Cluster
+from eqsat.cost.pricing import micro_or_price
 from rl.prices import PriceSource
 
 if TYPE_CHECKING:
@@ -125,14 +125,10 @@ class Ledger(PriceSource):
 
 def _flat_or_digest(cluster: Cluster, maker: MicroMaker) -> float | str:
     """Return the price of what is never measured, or the digest of what is."""
-    flat = flat_price(cluster)
-    if flat is not None:
-        return flat
-    try:
-        signature = maker.micro(cluster).signature
-    except UnpriceableError:
-        return VIEW_US
-    return hashlib.sha1(signature.encode(), usedforsecurity=False).hexdigest()[:16]
+    micro = micro_or_price(cluster, maker)
+    if isinstance(micro, float):
+        return micro
+    return hashlib.sha1(micro.signature.encode(), usedforsecurity=False).hexdigest()[:16]
 
 
 @final
