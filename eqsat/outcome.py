@@ -5,7 +5,7 @@ from __future__ import annotations
 import importlib.metadata
 import math
 import platform
-from dataclasses import asdict, dataclass, field
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Final, final
 
@@ -14,7 +14,6 @@ from eqsat.report import (
     Extraction,
     Latency,
     OperatorCounts,
-    PriceCounts,
     Report,
     RuleUse,
     SessionChoice,
@@ -24,7 +23,7 @@ from eqsat.report import (
 from ir.onnx_file import external_files, load_model, operator_counts, written_bytes
 
 if TYPE_CHECKING:
-    from eqsat.cost.pricing import PriceAccount
+    from eqsat.cost.account import PriceAccount
     from eqsat.egraph.session import Size
     from eqsat.extraction.cpsat import ExtractionResult
     from eqsat.finalists.tournament import Decision, Finalist
@@ -71,7 +70,7 @@ def unchanged_report(findings: Findings, reason: str) -> Report:
         reason=reason,
         verified=True,
         egraph=_egraph(findings),
-        prices=_prices(findings),
+        prices=findings.prices,
         extraction=_extraction(findings),
         operators=OperatorCounts(before=counts, after=counts),
         size_bytes=SizeBytes(before=size, after=size),
@@ -107,7 +106,7 @@ def optimized_report(
         latency=_latency(findings),
         session=choice,
         egraph=_egraph(findings),
-        prices=_prices(findings),
+        prices=findings.prices,
         extraction=_extraction(findings),
         rules=tuple(RuleUse(name=name, applied=count) for name, count in uses),
         operators=OperatorCounts(before=_counts(findings), after=winner.built.operators),
@@ -133,10 +132,6 @@ def _latency(findings: Findings) -> Latency | None:
         speedup_high=result.speedup_high,
         rounds=comparison.rounds * result.num_pairs,
     )
-
-
-def _prices(findings: Findings) -> PriceCounts | None:
-    return None if findings.prices is None else PriceCounts(**asdict(findings.prices))
 
 
 def _egraph(findings: Findings) -> EGraphSize | None:

@@ -8,6 +8,8 @@ from dataclasses import asdict, dataclass, field, fields
 from enum import StrEnum
 from typing import TYPE_CHECKING, Any, Final, TypeVar
 
+from eqsat.cost.account import PriceAccount
+
 if TYPE_CHECKING:
     from _typeshed import DataclassInstance
 
@@ -112,23 +114,6 @@ class Extraction:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class PriceCounts:
-    """Where the prices came from, distinct ones.
-
-    Attributes:
-        num_measured: Measured in this run.
-        num_cached: Found in the price database.
-        num_failed: Could not be measured: ONNX Runtime refused or crashed.
-        num_assumed: Not measured: nothing depended on them, or time was short.
-    """
-
-    num_measured: int
-    num_cached: int
-    num_failed: int
-    num_assumed: int
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
 class RuleUse:
     """A rule and how often it was applied.
 
@@ -202,7 +187,7 @@ class Report:
     latency: Latency | None = None
     session: SessionChoice | None = None
     egraph: EGraphSize | None = None
-    prices: PriceCounts | None = None
+    prices: PriceAccount | None = None
     extraction: Extraction | None = None
     rules: tuple[RuleUse, ...] = ()
     operators: OperatorCounts = field(default_factory=OperatorCounts)
@@ -267,7 +252,7 @@ class Report:
 _OPTIONAL_PARTS: Final[Mapping[str, type[Any]]] = {
     "latency": Latency,
     "egraph": EGraphSize,
-    "prices": PriceCounts,
+    "prices": PriceAccount,
     "extraction": Extraction,
 }
 

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Iterable, Mapping
-from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final, final
 
+from eqsat.cost.account import PriceAccount
 from eqsat.cost.database import PriceKey, StoredPrice
 from eqsat.cost.micro import Cluster, Micro, MicroMaker, UnpriceableError, feeds_for
 from eqsat.egraph.enode import OPAQUE, STRUCTURE
@@ -34,23 +34,6 @@ MEASURING_S: Final = 0.15
 """Seconds for the runs of one micro-model."""
 
 MIN_RUNS: Final = 15
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class PriceAccount:
-    """Where the prices of a run came from.
-
-    Attributes:
-        num_measured: Measured in this run.
-        num_cached: Found in the price database.
-        num_failed: Could not be measured: ONNX Runtime refused or crashed.
-        num_assumed: Not measured: nothing depended on them, or time was short.
-    """
-
-    num_measured: int
-    num_cached: int
-    num_failed: int
-    num_assumed: int
 
 
 @final

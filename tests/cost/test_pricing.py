@@ -11,8 +11,9 @@ import onnx
 import onnx.helper
 import pytest
 
+from eqsat.cost.account import PriceAccount
 from eqsat.cost.micro import Cluster, MicroMaker
-from eqsat.cost.pricing import VIEW_US, PriceAccount, Pricer
+from eqsat.cost.pricing import VIEW_US, Pricer
 from eqsat.egraph.session import Session
 from tests.finalists import models, pricing
 from tests.finalists.fake_runtime import FakeRuntime

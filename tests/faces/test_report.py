@@ -11,6 +11,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from eqsat.cost.account import PriceAccount
 from eqsat.errors import EqsatError, ProviderError, UsageError
 from eqsat.events import Event, Failure, Message, MessageError, Stage, from_line, to_line
 from eqsat.report import (
@@ -18,7 +19,6 @@ from eqsat.report import (
     EGraphSize,
     Ending,
     Extraction,
-    PriceCounts,
     Report,
     ReportFormatError,
     SessionChoice,
@@ -38,7 +38,7 @@ FULL = replace(
         speedup_high=1.4,
     ),
     egraph=EGraphSize(num_enodes=10, num_eclasses=7, stop_reason="saturated"),
-    prices=PriceCounts(num_measured=3, num_cached=2, num_failed=1, num_assumed=4),
+    prices=PriceAccount(num_measured=3, num_cached=2, num_failed=1, num_assumed=4),
     extraction=Extraction(cost_us=5.0, bound_us=None, gap=None),
     peak_rss_bytes=1,
     versions={"eqsat": "0"},
