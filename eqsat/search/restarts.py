@@ -16,6 +16,8 @@ from typing import TYPE_CHECKING, Final, final
 
 from eqsat.errors import UsageError
 from eqsat.extraction.cpsat import solve
+from eqsat.extraction.greedy import greedy_dag
+from eqsat.extraction.problem import forbid
 from eqsat.search.interface import Arena, Outcome, SearchBudget, StopReason
 
 if TYPE_CHECKING:
@@ -93,7 +95,8 @@ def play_with_restarts(play: Play, arena: Arena, budget: SearchBudget, restarts:
     """
     if not restarts.count:
         return play(arena, budget)
-    first, best, known_us = arena, None, arena.cost_us()
+    first: Arena = arena
+    best: Found | None = None
     limit = restarts.first_growth * arena.size().num_enodes
     num_left, num_steps, num_applied = restarts.count, 0, 0
     while True:
@@ -108,15 +111,15 @@ def play_with_restarts(play: Play, arena: Arena, budget: SearchBudget, restarts:
             outcome = replace(outcome, stop_reason=ended)
             break
         found = cheapest(arena, budget)
+        known_us = _known_us(found, best)
         is_gain = found.cost_us <= (1.0 - _MIN_GAIN) * known_us
-        if best is None or found.cost_us <= best.cost_us:
+        if best is None or found.cost_us <= known_us:
             best = found
-        known_us = min(known_us, best.cost_us)
         again = best.arena.restarted(best.choice) if is_gain and num_left else None
         if again is not None and again.size().num_enodes < budget.max_enodes:
             arena, limit = again, restarts.growth * again.size().num_enodes
             num_left -= 1
-            arena.on_progress(f"starting over from {known_us:.0f} us, {arena.size().num_enodes} e-nodes")
+            arena.on_progress(f"starting over from {best.cost_us:.0f} us, {arena.size().num_enodes} e-nodes")
         elif outcome.stop_reason is StopReason.ENODE_LIMIT and part.max_enodes < budget.max_enodes:
             limit *= 2.0
         else:
@@ -135,11 +138,25 @@ class Found:
         arena: The e-graph.
         choice: One e-node for each e-class that is needed.
         cost_us: Its price.
+        start_us: What the graph that the e-graph began with costs by the same prices.
     """
 
     arena: Arena
     choice: Mapping[int, ENode]
     cost_us: float
+    start_us: float
+
+
+def _known_us(found: Found, best: Found | None) -> float:
+    """Return what the best graph costs that was known before another was found, by the prices as they are now.
+
+    Prices that are believed change with what is measured. An e-graph that is new began with the best graph.
+    """
+    if best is None:
+        return found.start_us
+    if found.arena is best.arena:
+        return best.cost_us
+    return found.start_us if found.arena.settle else min(found.start_us, best.cost_us)
 
 
 def _part(arena: Arena, budget: SearchBudget, time_share: float, limit: float, num_steps: int) -> SearchBudget:
@@ -159,4 +176,11 @@ def cheapest(arena: Arena, budget: SearchBudget) -> Found:
     time_limit_s = min(_MAX_SOLVE_S, max(_SOLVE_SHARE * left_s, 0.1)) if math.isfinite(left_s) else _MAX_SOLVE_S
     priced = arena.settled()
     selection = solve(priced.problem, time_limit_s=time_limit_s, work_limit=_MAX_SOLVE_WORK).selection
-    return Found(arena=arena, choice=priced.choice(selection), cost_us=selection.cost_us)
+    own = arena.session.model_nodes()
+    others = [
+        index
+        for index, cluster in enumerate(priced.clusters)
+        if any(enode.is_operator and enode not in own for enode in cluster.enodes)
+    ]
+    start_us = greedy_dag(forbid(priced.problem, others)).cost_us
+    return Found(arena=arena, choice=priced.choice(selection), cost_us=selection.cost_us, start_us=start_us)

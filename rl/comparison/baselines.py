@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Final
 
+from eqsat.errors import UsageError
 from eqsat.job import Prices
 from eqsat.search.registry import make_search
 from rl.automatic import auto
@@ -40,7 +41,7 @@ def baselines(fallback: PriceSource, names: Sequence[str] = BASELINES) -> list[S
     for text in names:
         name, *parts = text.split(":")
         options = {option: value for option, _, value in (part.partition("=") for part in parts)}
-        prices = Prices(options.pop("prices", Prices.ALL))
+        prices = _prices(options.pop("prices", Prices.ALL))
         search = make_search(name, options, _LEARNED)
         found.append(
             SearchContender(
@@ -52,3 +53,10 @@ def baselines(fallback: PriceSource, names: Sequence[str] = BASELINES) -> list[S
             )
         )
     return found
+
+
+def _prices(text: str) -> Prices:
+    try:
+        return Prices(text)
+    except ValueError:
+        raise UsageError(f"prices are {', '.join(Prices)}, not {text!r}") from None
