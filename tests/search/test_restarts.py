@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import itertools
+from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
 
@@ -121,6 +123,27 @@ def test_it_ends_with_the_best_start_where_a_later_one_is_worse(tmp_path: Path) 
     outcome = play_with_restarts(recorder, made_dearer, limit_of(arena), Restarts())
     assert len(recorder.sizes) == 2
     assert outcome.session is None, "the first session had the cheaper graph"
+
+
+def test_a_gain_is_judged_by_prices_as_they_are_now(tmp_path: Path) -> None:
+    """Prices double each time that they are settled; what is cheaper by them is found all the same."""
+    costs = []
+    for factor in (1.0, 2.0):
+        arena = chain_of_merges(tmp_path / str(factor))
+        powers = itertools.count()
+
+        def settle(
+            session: Session, arena: Arena = arena, powers: Iterator[int] = powers, by: float = factor
+        ) -> PricedProblem:
+            priced, times = arena.build_problem(session), by ** next(powers)
+            return replace(
+                priced, problem=replace(priced.problem, cost_us=[times * us for us in priced.problem.cost_us])
+            )
+
+        outcome = Saturate(restarts=Restarts(count=8)).run(replace(arena, settle=settle), limit_of(arena))
+        assert next(powers) > 2
+        costs.append(exact_us(arena, outcome))
+    assert costs[0] == pytest.approx(costs[1])
 
 
 def dearer(priced: PricedProblem, is_dearer: bool) -> PricedProblem:
