@@ -14,6 +14,7 @@ from eqsat.report import (
     Extraction,
     Latency,
     OperatorCounts,
+    PriceAccount,
     Report,
     RuleUse,
     SessionChoice,
@@ -23,7 +24,6 @@ from eqsat.report import (
 from ir.onnx_file import external_files, load_model, operator_counts, written_bytes
 
 if TYPE_CHECKING:
-    from eqsat.cost.account import PriceAccount
     from eqsat.egraph.session import Size
     from eqsat.extraction.cpsat import ExtractionResult
     from eqsat.finalists.tournament import Decision, Finalist

@@ -8,8 +8,6 @@ from dataclasses import asdict, dataclass, field, fields
 from enum import StrEnum
 from typing import TYPE_CHECKING, Any, Final, TypeVar
 
-from eqsat.cost.account import PriceAccount
-
 if TYPE_CHECKING:
     from _typeshed import DataclassInstance
 
@@ -111,6 +109,23 @@ class Extraction:
     cost_us: float
     bound_us: float | None
     gap: float | None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class PriceAccount:
+    """Where the prices of a run came from, distinct ones.
+
+    Attributes:
+        num_measured: Measured in this run.
+        num_cached: Found in the price database.
+        num_failed: Could not be measured: ONNX Runtime refused or crashed.
+        num_assumed: Not measured: nothing depended on them, or time was short.
+    """
+
+    num_measured: int
+    num_cached: int
+    num_failed: int
+    num_assumed: int
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -6,10 +6,10 @@ import math
 from collections.abc import Callable, Iterable, Mapping
 from typing import TYPE_CHECKING, Final, final
 
-from eqsat.cost.account import PriceAccount
 from eqsat.cost.database import PriceKey, StoredPrice
 from eqsat.cost.micro import Cluster, Micro, MicroMaker, UnpriceableError, feeds_for
 from eqsat.egraph.enode import OPAQUE, STRUCTURE
+from eqsat.report import PriceAccount
 from eqsat.runtime.errors import MeasurementError
 from ir.inference import TypeInferenceError
 from ir.operators import OPERATORS

@@ -11,10 +11,10 @@ import onnx
 import onnx.helper
 import pytest
 
-from eqsat.cost.account import PriceAccount
 from eqsat.cost.micro import Cluster, MicroMaker
 from eqsat.cost.pricing import VIEW_US, Pricer
 from eqsat.egraph.session import Session
+from eqsat.report import PriceAccount
 from tests.finalists import models, pricing
 from tests.finalists.fake_runtime import FakeRuntime
 

@@ -11,7 +11,6 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from eqsat.cost.account import PriceAccount
 from eqsat.errors import EqsatError, ProviderError, UsageError
 from eqsat.events import Event, Failure, Message, MessageError, Stage, from_line, to_line
 from eqsat.report import (
@@ -19,6 +18,7 @@ from eqsat.report import (
     EGraphSize,
     Ending,
     Extraction,
+    PriceAccount,
     Report,
     ReportFormatError,
     SessionChoice,
