@@ -155,6 +155,7 @@ class Frugal:
         self._clock = clock
         self._on_progress = on_progress
         self._beliefs = Beliefs()
+        self._kernels: dict[str, Kernel] = {}
         self._known: dict[str, float] = {}
         self._seconds: list[float] = []
 
@@ -166,10 +167,7 @@ class Frugal:
             clusters: What to price.
             maker: Knows the sizes.
         """
-        goods = _goods(clusters, maker)
-        self._look_up(session, goods, maker)
-        self._measure_what_is_cheap(session, goods, maker)
-        return self._priced(session, goods, maker)
+        return self._priced(self._offered(session, clusters, maker))
 
     def problem(self, session: Session, maker: MicroMaker, provider: str) -> PricedProblem:
         """Return a session with prices, see :meth:`price`.
@@ -191,34 +189,36 @@ class Frugal:
             provider: Whose fusions count.
         """
         layout = lay_out(session, maker, provider)
-        goods = _goods(layout.wanted(), maker)
-        self._look_up(session, goods, maker)
-        self._measure_what_is_cheap(session, goods, maker)
-        found = layout.priced(self._priced(session, goods, maker))
+        goods = self._offered(session, layout.wanted(), maker)
+        found, num_open = layout.priced(self._priced(goods)), len(self._missing(goods))
         for stage in _STAGES:
             for _ in range(stage.num_rounds):
-                asked = self._needed(session, layout, found.problem, goods, maker, stage)
-                if not asked or self._is_late():
+                asked = [] if self._is_late() else self._needed(layout, found.problem, goods, stage)
+                if not asked:
                     break
                 self._measure(session, goods, asked, maker)
         self.num_believed = len(self._missing(goods))
-        costs_us = layout.costs_us(self._priced(session, goods, maker))
-        return replace(found, problem=replace(found.problem, cost_us=costs_us))
+        if self.num_believed == num_open:
+            return found
+        return replace(found, problem=replace(found.problem, cost_us=layout.costs_us(self._priced(goods))))
 
-    def _needed(
-        self,
-        session: Session,
-        layout: Layout,
-        problem: ExtractionProblem,
-        goods: _Goods,
-        maker: MicroMaker,
-        stage: _Stage,
-    ) -> list[str]:
+    def _offered(self, session: Session, clusters: Sequence[Cluster], maker: MicroMaker) -> _Goods:
+        """Return what has a price, with those prices learnt that are known or quickly measured."""
+        goods = _goods(clusters, maker)
+        for signature in self._missing(goods):
+            if signature not in self._kernels:
+                sample = goods.samples[signature]
+                self._kernels[signature] = Kernel(kernel(session, sample), roofline_us(session, sample, maker))
+        self._look_up(session, goods, maker)
+        self._measure_what_is_cheap(session, goods, maker)
+        return goods
+
+    def _needed(self, layout: Layout, problem: ExtractionProblem, goods: _Goods, stage: _Stage) -> list[str]:
         """Return signatures that are worth measuring, the best first."""
         missing = self._missing(goods)
         if not missing:
             return []
-        posterior = self._beliefs.about(_kernels(session, goods, missing, maker))
+        posterior = self._beliefs.about([self._kernels[signature] for signature in missing])
         costs_us, *drawn = (
             layout.costs_us(self._prices(goods, dict(zip(missing, prices, strict=True))))
             for prices in (posterior.medians_us(), *posterior.drawn_us(stage.num_draws, self._rng))
@@ -234,12 +234,12 @@ class Frugal:
                 return
             self._measure(session, goods, missing[:1], maker)
 
-    def _priced(self, session: Session, goods: _Goods, maker: MicroMaker) -> dict[Cluster, float]:
+    def _priced(self, goods: _Goods) -> dict[Cluster, float]:
         """Return the price of every cluster, believed where it is not known."""
         missing = self._missing(goods)
         if not missing:
             return self._prices(goods, {})
-        medians = self._beliefs.about(_kernels(session, goods, missing, maker)).medians_us()
+        medians = self._beliefs.about([self._kernels[signature] for signature in missing]).medians_us()
         return self._prices(goods, dict(zip(missing, medians.tolist(), strict=True)))
 
     def _missing(self, goods: _Goods) -> list[str]:
@@ -257,8 +257,8 @@ class Frugal:
     def _look_up(self, session: Session, goods: _Goods, maker: MicroMaker) -> None:
         """Learn what needs no measurement."""
         samples = {goods.samples[signature]: signature for signature in self._missing(goods)}
-        known = self._meter.known(session, list(samples), maker)
-        self._learn(session, {samples[cluster]: price for cluster, price in known.items()}, goods, maker)
+        for cluster, price_us in self._meter.known(session, list(samples), maker).items():
+            self._learn(samples[cluster], price_us)
 
     def _measure(self, session: Session, goods: _Goods, signatures: Sequence[str], maker: MicroMaker) -> None:
         for signature in signatures:
@@ -267,15 +267,13 @@ class Frugal:
             sample, began = goods.samples[signature], self._clock()
             price_us = self._meter.measure(session, sample, maker)
             self._seconds.append(self._clock() - began)
-            self._learn(session, {signature: price_us}, goods, maker)
+            self._learn(signature, price_us)
         total = len(goods.samples)
         self._on_progress(total - len(self._missing(goods)), total)
 
-    def _learn(self, session: Session, prices: Mapping[str, float], goods: _Goods, maker: MicroMaker) -> None:
-        kernels = _kernels(session, goods, list(prices), maker)
-        for each, (signature, price_us) in zip(kernels, prices.items(), strict=True):
-            self._known[signature] = price_us
-            self._beliefs.observe(each, price_us)
+    def _learn(self, signature: str, price_us: float) -> None:
+        self._known[signature] = price_us
+        self._beliefs.observe(self._kernels[signature], price_us)
 
 
 def _goods(clusters: Sequence[Cluster], maker: MicroMaker) -> _Goods:
@@ -288,11 +286,6 @@ def _goods(clusters: Sequence[Cluster], maker: MicroMaker) -> _Goods:
             goods.signatures[cluster] = micro.signature
             goods.samples.setdefault(micro.signature, cluster)
     return goods
-
-
-def _kernels(session: Session, goods: _Goods, signatures: Sequence[str], maker: MicroMaker) -> list[Kernel]:
-    samples = [goods.samples[signature] for signature in signatures]
-    return [Kernel(kernel(session, sample), roofline_us(session, sample, maker)) for sample in samples]
 
 
 def _weights(

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable
 from typing import TYPE_CHECKING, Final, final
 
 from eqsat.cost.database import PriceKey, StoredPrice
@@ -96,21 +96,13 @@ class Pricer:
             deadline: Point on the clock after which nothing is measured any more: sizes decide then.
             on_progress: Is told how many of how many distinct prices are known.
         """
-        prices: dict[Cluster, float] = {}
-        wanted: dict[str, Micro] = {}
-        pending: dict[Cluster, Micro] = {}
-        for cluster in clusters:
-            micro = micro_or_price(cluster, maker)
-            if isinstance(micro, float):
-                prices[cluster] = micro
-                continue
-            pending[cluster] = micro
+        prices, pending = self._looked_up(clusters, maker)
+        missing: dict[str, Micro] = {}
+        for micro in pending.values():
             if micro.signature not in self._known:
-                wanted.setdefault(micro.signature, micro)
-        self._look_up(wanted)
-        missing = [micro for signature, micro in wanted.items() if signature not in self._known]
+                missing.setdefault(micro.signature, micro)
         assumed: dict[str, float] = {}
-        for done, micro in enumerate(missing):
+        for done, micro in enumerate(missing.values()):
             on_progress(done, len(missing))
             began = self._clock()
             if began < deadline:
@@ -131,15 +123,7 @@ class Pricer:
             clusters: What to price.
             maker: Makes their micro-models.
         """
-        pending: dict[Cluster, Micro] = {}
-        prices: dict[Cluster, float] = {}
-        for cluster in clusters:
-            micro = micro_or_price(cluster, maker)
-            if isinstance(micro, float):
-                prices[cluster] = micro
-            else:
-                pending[cluster] = micro
-        self._look_up({each.signature: each for each in pending.values() if each.signature not in self._known})
+        prices, pending = self._looked_up(clusters, maker)
         known = ((cluster, self._known.get(micro.signature)) for cluster, micro in pending.items())
         return prices | {cluster: price for cluster, price in known if price is not None}
 
@@ -153,11 +137,24 @@ class Pricer:
             ort_version=self._device.ort_version,
         )
 
-    def _look_up(self, wanted: Mapping[str, Micro]) -> None:
+    def _looked_up(
+        self, clusters: Iterable[Cluster], maker: MicroMaker
+    ) -> tuple[dict[Cluster, float], dict[Cluster, Micro]]:
+        """Return the prices of what is never measured and the micro-models of the rest; learn what is stored."""
+        prices: dict[Cluster, float] = {}
+        pending: dict[Cluster, Micro] = {}
+        for cluster in clusters:
+            micro = micro_or_price(cluster, maker)
+            if isinstance(micro, float):
+                prices[cluster] = micro
+            else:
+                pending[cluster] = micro
+        wanted = dict.fromkeys(micro.signature for micro in pending.values() if micro.signature not in self._known)
         keys = {self._key(signature): signature for signature in wanted}
         for key, stored in self._database.get_many(keys).items():
             self._known[keys[key]] = stored.latency_us
             self._counts["cached"] += 1
+        return prices, pending
 
     def _measure(self, micro: Micro) -> None:
         try:
@@ -185,6 +182,18 @@ class Pricer:
         self._database.put_many({self._key(micro.signature): stored})
 
 
+def flat_price(cluster: Cluster) -> float | None:
+    """Return the price of structure, of a view and of a node that nobody can look into; None of all else.
+
+    Args:
+        cluster: What to price.
+    """
+    operator = cluster.enodes[0].operator
+    if operator in STRUCTURE:
+        return 0.0
+    return VIEW_US if operator == OPAQUE or operator in VIEWS else None
+
+
 def micro_or_price(cluster: Cluster, maker: MicroMaker) -> Micro | float:
     """Return what to measure for a cluster, or the price of one that is never measured.
 
@@ -194,11 +203,9 @@ def micro_or_price(cluster: Cluster, maker: MicroMaker) -> Micro | float:
         cluster: What to price.
         maker: Makes micro-models.
     """
-    operator = cluster.enodes[0].operator
-    if operator in STRUCTURE:
-        return 0.0
-    if operator == OPAQUE or operator in VIEWS:
-        return VIEW_US
+    flat = flat_price(cluster)
+    if flat is not None:
+        return flat
     try:
         return maker.micro(cluster)
     except UnpriceableError:

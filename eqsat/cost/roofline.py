@@ -8,8 +8,7 @@ from typing import TYPE_CHECKING, Final
 
 from eqsat.cost.clusters import UNFUSED
 from eqsat.cost.micro import Cluster, UnpriceableError
-from eqsat.cost.pricing import VIEW_US, VIEWS
-from eqsat.egraph.enode import OPAQUE, STRUCTURE
+from eqsat.cost.pricing import VIEW_US, flat_price
 from ir.data_types import itemsize
 from ir.types import TensorType
 
@@ -84,10 +83,9 @@ def roofline_us(session: Session, cluster: Cluster, maker: MicroMaker) -> float:
     first = cluster.enodes[0]
     if any(enode.operator in UNFUSED for enode in cluster.enodes[1:]):
         return math.fsum(roofline_us(session, Cluster((enode,)), maker) for enode in cluster.enodes)
-    if first.operator in STRUCTURE:
-        return 0.0
-    if first.operator == OPAQUE or first.operator in VIEWS:
-        return VIEW_US
+    flat = flat_price(cluster)
+    if flat is not None:
+        return flat
     types = session.mirror.types
     result = types[session.mirror.canonical[session.mirror.enodes[first]]]
     try:

@@ -20,7 +20,7 @@ from eqsat.extraction.cpsat import solve
 from eqsat.extraction.problem import select
 from eqsat.search.interface import Arena, SearchBudget, StopReason, Surroundings
 from rl.comparison.attempts import Attempt, Contender, Limits
-from rl.comparison.ledger import Ledger, Metered, PriceBook, clock_without_measuring
+from rl.comparison.ledger import Ledger, PriceBook, clock_without_measuring
 from rl.env import EGraphEnv, Settings, Truncation
 from rl.policy import Policy
 from rl.scene import priced_problem
@@ -70,7 +70,7 @@ def frugal_arena_of(task: Task, ledger: Ledger, session: Session, clock: Clock, 
         clock: Seconds on a clock that only goes forward.
         seed: Seed of every draw.
     """
-    frugal = Frugal(Metered(ledger), seed=seed, is_late=lambda: ledger.is_spent)
+    frugal = Frugal(ledger, seed=seed, is_late=lambda: ledger.is_spent)
 
     def build(session: Session) -> PricedProblem:
         return frugal.problem(session, MicroMaker(session, task.sizes), task.provider)

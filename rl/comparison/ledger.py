@@ -67,7 +67,7 @@ class PriceBook:
 
 
 @final
-class Ledger(PriceSource):
+class Ledger(PriceSource, Meter):
     """The prices of one attempt, with a count of how many it asked for.
 
     What is asked beyond the allowance has a price that needs no measurement.
@@ -98,20 +98,18 @@ class Ledger(PriceSource):
     def price(self, session: Session, clusters: Sequence[Cluster], maker: MicroMaker) -> Mapping[Cluster, float]:
         return {cluster: self._price_us(session, cluster, maker) for cluster in clusters}
 
-    def known(self, session: Session, clusters: Sequence[Cluster], maker: MicroMaker) -> dict[Cluster, float]:
-        """Return the prices of those clusters that were asked before, or are never measured.
-
-        Args:
-            session: Where the e-nodes come from.
-            clusters: Any.
-            maker: Makes their micro-models.
-        """
+    @override
+    def known(self, session: Session, clusters: Sequence[Cluster], maker: MicroMaker) -> Mapping[Cluster, float]:
         digests = {cluster: _flat_or_digest(cluster, maker) for cluster in clusters}
         return {
             cluster: self._price_us(session, cluster, maker)
             for cluster, found in digests.items()
             if isinstance(found, float) or found in self.asked
         }
+
+    @override
+    def measure(self, session: Session, cluster: Cluster, maker: MicroMaker) -> float:
+        return self._price_us(session, cluster, maker)
 
     def _price_us(self, session: Session, cluster: Cluster, maker: MicroMaker) -> float:
         digest = _flat_or_digest(cluster, maker)
@@ -129,22 +127,6 @@ def _flat_or_digest(cluster: Cluster, maker: MicroMaker) -> float | str:
     if isinstance(micro, float):
         return micro
     return hashlib.sha1(micro.signature.encode(), usedforsecurity=False).hexdigest()[:16]
-
-
-@final
-@dataclass(frozen=True, slots=True)
-class Metered(Meter):
-    """A ledger that measures what it is asked for."""
-
-    ledger: Ledger
-
-    @override
-    def known(self, session: Session, clusters: Sequence[Cluster], maker: MicroMaker) -> Mapping[Cluster, float]:
-        return self.ledger.known(session, clusters, maker)
-
-    @override
-    def measure(self, session: Session, cluster: Cluster, maker: MicroMaker) -> float:
-        return self.ledger.price(session, [cluster], maker)[cluster]
 
 
 def clock_without_measuring(book: PriceBook, clock: Clock) -> Clock:

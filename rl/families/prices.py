@@ -25,9 +25,8 @@ from typing import TYPE_CHECKING, Final, final
 import numpy as np
 from typing_extensions import override
 
-from eqsat.cost.pricing import VIEW_US, VIEWS
+from eqsat.cost.pricing import flat_price
 from eqsat.cost.roofline import LAUNCH_US, kernel
-from eqsat.egraph.enode import OPAQUE, STRUCTURE
 from rl.prices import PriceSource, TablePrices
 
 if TYPE_CHECKING:
@@ -97,11 +96,9 @@ class CalibratedPrices(PriceSource):
         return {cluster: self._price_us(session, cluster, us) for cluster, us in plain.items()}
 
     def _price_us(self, session: Session, cluster: Cluster, table_us: float) -> float:
-        operator = cluster.enodes[0].operator
-        if operator in STRUCTURE:
-            return 0.0
-        if operator == OPAQUE or operator in VIEWS:
-            return VIEW_US
+        flat = flat_price(cluster)
+        if flat is not None:
+            return flat
         name = kernel(session, cluster)
         fit = self._fits.get(name) or self._fits[ANY]
         return self._factor(name) * (fit.start_us + self._device.slowness * fit.scale * work_us(table_us))

@@ -16,7 +16,7 @@ from rl.network import Assessment
 from rl.segments import segment_argmax, segment_log_softmax, segment_sample
 from rl.world.formulas import disagreement
 from rl.world.latent import LatentState, joined
-from rl.world.step import Step, imagine_step
+from rl.world.step import imagine_step
 
 if TYPE_CHECKING:
     from rl.network import Network
@@ -209,11 +209,11 @@ def _act(
     moving, stopping = (~is_stop).nonzero().squeeze(1), is_stop.nonzero().squeeze(1)
     before = state.select(moving)
     chosen = before.first() + (actions - count - state.first())[moving]
-    step, uncertainty, novelty = _move(model, before, chosen, episodes[moving], terms, generator)
+    moved, uncertainty, novelty = _move(model, before, chosen, episodes[moving], terms, generator)
     rewards = torch.zeros(count, device=device)
-    rewards[moving] = terms.gamma * step.state.potentials - before.potentials - terms.penalty * uncertainty
+    rewards[moving] = terms.gamma * moved.potentials - before.potentials - terms.penalty * uncertainty
     rewards[stopping] = _paid_at_stop(model, state.select(stopping), episodes[stopping])
-    after = _merged(state, step.state, moving, stopping)
+    after = _merged(state, moved, moving, stopping)
     is_full = after.num_enodes >= terms.max_enodes
     next_values = model.network.value(after.summaries).squeeze(1)
     next_values = torch.where(is_stop | (is_full & terms.is_room), 0.0, next_values)
@@ -238,30 +238,23 @@ def _move(
     episodes: Tensor,
     terms: Terms,
     generator: torch.Generator | None,
-) -> tuple[Step, Tensor, Tensor]:
-    """Return a step of candidates, each episode in the world of its member, and how far the members are apart."""
+) -> tuple[LatentState, Tensor, Tensor]:
+    """Return the states after a step, each episode in the world of its member, and how far the members are apart."""
     num_members = len(model.members)
     uncertainty, novelty = torch.zeros_like(state.log_costs), torch.zeros_like(state.log_costs)
     if terms.penalty and state.num_states:
         counsel = consult(model, state, chosen)
         uncertainty, novelty = counsel.uncertainties, counsel.novelties
-    parts: list[Step] = []
+    parts: list[LatentState] = []
     places: list[Tensor] = []
     for number in range(num_members):
         own = (episodes % num_members == number).nonzero().squeeze(1)
         some = state.select(own)
         rows = some.first() + (chosen - state.first())[own]
-        parts.append(imagine_step(model, model.member(number), some, rows, generator))
+        parts.append(imagine_step(model, model.member(number), some, rows, generator).state)
         places.append(own)
     order = torch.argsort(torch.cat(places))
-    step = Step(
-        state=joined([each.state for each in parts]).select(order),
-        origins=torch.cat([each.origins for each in parts]),
-        changes=torch.cat([each.changes for each in parts])[order],
-        drops=torch.cat([each.drops for each in parts])[order],
-        mean_drops=torch.cat([each.mean_drops for each in parts])[order],
-    )
-    return step, uncertainty, novelty
+    return joined(parts).select(order), uncertainty, novelty
 
 
 @final

@@ -30,14 +30,12 @@ class Step:
             int64 (num_candidates after it,).
         changes: Mean change of the summaries, in units of their typical change; float (num_states, width).
         drops: Logits of the bins of the drop of the log-price; float (num_states, NUM_BINS).
-        mean_drops: Mean of them; float (num_states,).
     """
 
     state: LatentState
     origins: Tensor
     changes: Tensor
     drops: Tensor
-    mean_drops: Tensor
 
 
 def imagine_step(
@@ -54,9 +52,9 @@ def imagine_step(
     """
     outlook = member.foresee(model.situation(state, chosen), generator)
     scale = model.scale("summary")
-    mean_drops = member.mean_drop(outlook.drops)
-    drops = mean_drops
-    if generator is not None:
+    if generator is None:
+        drops = member.mean_drop(outlook.drops)
+    else:
         drops = member.get_buffer("bins")[drawn_class(outlook.drops, generator)]
     candidates, rules, owner, origins = _next_set(model, member, state, outlook, generator)
     after = LatentState(
@@ -72,7 +70,6 @@ def imagine_step(
         origins=origins,
         changes=outlook.outcome.change,
         drops=outlook.drops,
-        mean_drops=mean_drops,
     )
 
 
