@@ -7,7 +7,7 @@ from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final, final
 
-from eqsat.cost.clusters import ClusterFinder
+from eqsat.cost.clusters import UNFUSED, ClusterFinder
 from eqsat.cost.micro import Cluster
 from eqsat.egraph.enode import CONST, STRUCTURE, ENode
 from eqsat.extraction.greedy import greedy_dag
@@ -49,8 +49,9 @@ class PricedProblem:
         """Return the e-node chosen for each e-class, those inside clusters too; never a cyclic choice.
 
         A cluster computes the e-class inside it by an e-node of its own. Where that e-class is needed elsewhere too,
-        one e-node must do for both, and it may need what the other one makes. Clusters that lead to such a cycle are
-        taken apart, and their e-classes chosen anew.
+        one e-node must do for both: the one that was chosen elsewhere, unless the cluster is there so that nothing is
+        fused, which the other one would undo. One may need what the other one makes. Clusters that lead to such a cycle
+        are taken apart, and their e-classes chosen anew.
 
         Raises:
             NoSelectionError: Without these clusters a root has no e-node that may be chosen.
@@ -58,7 +59,8 @@ class PricedProblem:
         barred: set[int] = set()
         while True:
             chosen, inner, disputed = self._split(selection)
-            for merged in ({**inner, **chosen}, {**chosen, **inner}):
+            unfused = {link: enode for link, enode in inner.items() if enode.operator in UNFUSED}
+            for merged in ({**inner, **chosen, **unfused}, {**inner, **chosen}, {**chosen, **inner}):
                 if not self._is_cyclic(merged):
                     return merged
             barred |= disputed

@@ -16,7 +16,6 @@ from typing import TYPE_CHECKING, Final, final
 
 from eqsat.errors import UsageError
 from eqsat.extraction.cpsat import solve
-from eqsat.extraction.greedy import greedy_dag
 from eqsat.extraction.problem import forbid
 from eqsat.search.interface import Arena, Outcome, SearchBudget, StopReason
 
@@ -182,5 +181,5 @@ def cheapest(arena: Arena, budget: SearchBudget) -> Found:
         for index, cluster in enumerate(priced.clusters)
         if any(enode.is_operator and enode not in own for enode in cluster.enodes)
     ]
-    start_us = greedy_dag(forbid(priced.problem, others)).cost_us
-    return Found(arena=arena, choice=priced.choice(selection), cost_us=selection.cost_us, start_us=start_us)
+    start = solve(forbid(priced.problem, others), time_limit_s=time_limit_s, work_limit=_MAX_SOLVE_WORK).selection
+    return Found(arena=arena, choice=priced.choice(selection), cost_us=selection.cost_us, start_us=start.cost_us)

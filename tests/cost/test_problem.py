@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 
 import onnx
@@ -112,6 +113,21 @@ def test_a_forced_fusion_is_avoided_by_another_spelling(tmp_path: Path, price: P
     assert costs(priced)["LayerNormalization"] == 50.0, "alone it is no way round the fusion"
     assert chosen(session, priced) == ["Sum", "LayerNormalization"]
     assert chosen(session, price(session, {**table, "Sum": 40.0})) == ["Add", "LayerNormalization"]
+
+
+def test_what_undoes_a_fusion_is_not_replaced_by_what_is_cheaper_elsewhere(tmp_path: Path, price: Price) -> None:
+    session = models.session(tmp_path, norm(skip=True), models.rules(SUM))
+    session.apply(session.candidates())
+    priced = price(session, {"LayerNormalization": 20.0, "Add": 3.0, "Sum": 4.0})
+    dear = {"LayerNormalization", "LayerNormalization Add"}
+    cost_us = [
+        100.0 if " ".join(enode.operator for enode in cluster.enodes) in dear else us
+        for cluster, us in zip(priced.clusters, priced.problem.cost_us, strict=True)
+    ]
+    priced = replace(priced, problem=replace(priced.problem, cost_us=cost_us))
+    operators = {priced.clusters[index].enodes[0].operator for index in cheapest(priced).enodes}
+    assert "Add" in operators, "what is hidden in the cluster is made once more"
+    assert sorted(chosen(session, priced)) == ["LayerNormalization", "Sum", "Tanh"]
 
 
 def test_a_constant_is_folded_for_nothing(tmp_path: Path, price: Price) -> None:
