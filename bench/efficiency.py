@@ -1,9 +1,9 @@
 """What a world model saves of reality: ``python -m bench.efficiency --models NAMES [--seeds N] [--json FILE]``.
 
-Agents get to know one model at a time (:mod:`bench.learners`). What the model-free agent, which begins with nothing,
-gains at its best is the mark. The table says for each agent in how many seeds it reached the mark, and by how many real
-steps, measured prices and seconds, as shares of what the model-free agent had needed: medians over the seeds, whose
-ranges are in the file.
+Agents get to know one model at a time (:mod:`bench.learners`), some of them after the other models of the list. What
+the model-free agent, which begins with nothing, gains at its best is the mark. The table says for each agent in how
+many seeds it reached the mark, and by how many real steps, measured prices and seconds, as shares of what the
+model-free agent had needed: medians over the seeds, whose ranges are in the file.
 """
 
 from __future__ import annotations
@@ -14,6 +14,7 @@ import sys
 import tempfile
 from collections.abc import Sequence
 from dataclasses import asdict, replace
+from itertools import product
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
@@ -30,6 +31,10 @@ from rl.families.regimes import Regime
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
+    from eqsat.cost.beliefs import Kernel
+    from rl.comparison.ledger import PriceBook
+    from rl.tasks import Task
+
 GROWTH: Final = 1.4
 """Room: enough to gain, too little to try everything."""
 
@@ -43,6 +48,8 @@ EFFORTS: Final[Mapping[Kind, Effort]] = {
     Kind.SHIPPED_POLICY: Effort(num_updates=0, num_episodes=0, growth=GROWTH),
     Kind.FRUGAL_PLANNING: Effort(num_updates=0, num_episodes=0, growth=GROWTH),
     Kind.FRUGAL_POLICY: Effort(num_updates=0, num_episodes=0, growth=GROWTH),
+    Kind.LATER_PLANNING: Effort(num_updates=0, num_episodes=0, growth=GROWTH),
+    Kind.LATER_POLICY: Effort(num_updates=0, num_episodes=0, growth=GROWTH),
 }
 
 
@@ -72,6 +79,8 @@ def rows(ways: Sequence[Way]) -> list[dict[str, Any]]:
     for model in dict.fromkeys(way.model for way in ways):
         for agent in dict.fromkeys(way.agent for way in ways):
             own = [way for way in ways if (way.model, way.agent) == (model, agent)]
+            if not own:
+                continue
             told = [shares(way, marks[model, way.seed]) for way in own]
             reached = [each for each in told if each is not None]
             medians = {
@@ -120,6 +129,19 @@ def table(found: Sequence[Mapping[str, Any]]) -> str:
     return "\n".join([head, *lines])
 
 
+def others(offers: Sequence[tuple[Task, PriceBook]], own: int) -> dict[str, tuple[Kernel, float]]:
+    """Return what a database knows in which all models of the benchmark but one were priced, and what it is of.
+
+    Args:
+        offers: The models.
+        own: Number of the one that is new.
+    """
+    known: dict[str, tuple[Kernel, float]] = {}
+    for number, (_, book) in enumerate(offers):
+        known |= book.described() if number != own else {}
+    return known
+
+
 def parser() -> argparse.ArgumentParser:
     """Return the command line."""
     made = argparse.ArgumentParser(prog="python -m bench.efficiency", description=__doc__)
@@ -135,19 +157,22 @@ def main(arguments: Sequence[str] | None = None) -> int:
     given = parser().parse_args(arguments)
     torch.set_num_threads(1)
     ways: list[Way] = []
+    kinds = dict.fromkeys((Kind.MODEL_FREE, *given.agents))
     try:
         with Device(given.database) as device:
-            for name in given.models:
-                task, book = exported_task(name, given.size, device, Regime.ALL)
-                for seed in range(given.seeds):
-                    for kind in dict.fromkeys((Kind.MODEL_FREE, *given.agents)):
+            offers = [exported_task(name, given.size, device, Regime.ALL) for name in given.models]
+            for is_later in (False, True):
+                for number, (task, book) in enumerate(offers):
+                    book.others = others(offers, number)
+                    due = [kind for kind in kinds if kind.is_later == is_later]
+                    for seed, kind in product(range(given.seeds), due):
                         effort = replace(EFFORTS[kind], num_updates=given.updates or EFFORTS[kind].num_updates)
                         with tempfile.TemporaryDirectory() as folder:
                             way = train(kind, task, book, seed, effort, Path(folder))
                         ways.append(way)
                         last = way.points[-1]
                         say(
-                            f"{name}  {kind}  seed {seed}: {way.gain:.1%}, {last.num_steps} steps, "
+                            f"{task.name}  {kind}  seed {seed}: {way.gain:.1%}, {last.num_steps} steps, "
                             f"{last.num_prices} prices, {last.seconds:.0f} s"
                         )
                     write_results(given.json, document(ways, device.name), "torch", "onnxruntime-gpu")

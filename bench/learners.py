@@ -72,6 +72,15 @@ class Kind(StrEnum):
     """The first of these with ``--prices needed``."""
     FRUGAL_POLICY = "policy-frugal"
     """The second of these with ``--prices needed``."""
+    LATER_PLANNING = "planning-frugal-later"
+    LATER_POLICY = "policy-frugal-later"
+    """The same where other models were priced on this device before, see :attr:`rl.comparison.ledger.PriceBook.others`.
+    """
+
+    @property
+    def is_later(self) -> bool:
+        """Whether other models come first."""
+        return self in {Kind.LATER_PLANNING, Kind.LATER_POLICY}
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -194,9 +203,9 @@ def train(kind: Kind, task: Task, book: PriceBook, seed: int, effort: Effort, fo
             watch(*_searched(planning.foresighted(), counted, seed, effort, clock))
         case Kind.SHIPPED_POLICY:
             watch(*_searched(Learned(checkpoint=policies.shipped()), counted, seed, effort, clock))
-        case Kind.FRUGAL_PLANNING:
+        case Kind.FRUGAL_PLANNING | Kind.LATER_PLANNING:
             points.append(_frugally(planning.foresighted(), task, book, seed, effort))
-        case Kind.FRUGAL_POLICY:
+        case Kind.FRUGAL_POLICY | Kind.LATER_POLICY:
             points.append(_frugally(Learned(checkpoint=policies.shipped()), task, book, seed, effort))
         case never:
             assert_never(never)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 import random
 import time
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Final, assert_never, final
@@ -41,6 +41,7 @@ from ir.availability import available_operators
 from ir.reader import read
 
 if TYPE_CHECKING:
+    from eqsat.cost.beliefs import Kernel
     from eqsat.cost.micro import Cluster
     from eqsat.finalists.tournament import Finalist, Tournament
     from eqsat.search.interface import Outcome
@@ -306,6 +307,14 @@ class _Metered(Meter):
     @override
     def measure(self, session: Session, cluster: Cluster, maker: MicroMaker) -> float:
         return self.pricer.price([cluster], maker)[cluster]
+
+    @override
+    def describe(self, kernels: Mapping[str, Kernel]) -> None:
+        self.pricer.describe(kernels)
+
+    @override
+    def others(self, names: Collection[str]) -> Mapping[str, tuple[Kernel, float]]:
+        return self.pricer.others(names)
 
 
 def _why_nothing_was_applied(outcome: Outcome | None) -> str:

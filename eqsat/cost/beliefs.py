@@ -26,6 +26,9 @@ SIZE_STD: Final = 0.3
 OWN_STD: Final = 0.3
 """Those of the other parts: with larger ones more is measured, with smaller ones a good graph is missed more often."""
 
+KERNEL_VERSION: Final = 1
+"""Of the names of kernels and their rooflines: prices described by another version are not learnt from."""
+
 _LEAST_US: Final = 1e-3
 _JITTER: Final = 1e-6
 
@@ -80,23 +83,26 @@ class Posterior:
 
 @final
 class Beliefs:
-    """Prices that were measured on a device, and what follows for others."""
+    """Prices that were measured on a device, and what follows for others.
+
+    Given the part of the device, the prices of one kernel say nothing of another, so that each kernel is solved alone.
+    """
 
     def __init__(self) -> None:
         """Know nothing."""
-        self._kernels: list[Kernel] = []
-        self._log_ratios: list[float] = []
+        self._samples: dict[str, _Samples] = {}
 
-    def observe(self, kernel: Kernel, price_us: float) -> None:
+    def observe(self, signature: str, kernel: Kernel, price_us: float) -> None:
         """Learn a price; one that is infinite, of what cannot run, says nothing of others.
 
         Args:
+            signature: What it is the price of; what is learnt again replaces what was learnt before.
             kernel: Whose it is.
             price_us: Microseconds.
         """
         if math.isfinite(price_us):
-            self._kernels.append(kernel)
-            self._log_ratios.append(math.log(max(price_us, _LEAST_US)) - _log_us(kernel))
+            samples = self._samples.setdefault(kernel.name, _Samples())
+            samples.add(signature, _log_us(kernel), math.log(max(price_us, _LEAST_US)) - _log_us(kernel))
 
     def about(self, kernels: Sequence[Kernel]) -> Posterior:
         """Return what is believed of some prices.
@@ -104,26 +110,78 @@ class Beliefs:
         Args:
             kernels: Whose prices; at least one.
         """
+        precision, weighted = DEVICE_STD**-2, 0.0
+        for samples in self._samples.values():
+            more_precision, more_weighted = samples.evidence
+            precision += more_precision
+            weighted += more_weighted
         log_us = np.array([_log_us(kernel) for kernel in kernels])
-        own = OWN_STD**2 * np.eye(len(kernels))
-        covariance = _shared(kernels, kernels)
-        if not self._kernels:
-            return Posterior(log_us, covariance + own)
-        known = _shared(self._kernels, self._kernels) + OWN_STD**2 * np.eye(len(self._kernels))
-        across = _shared(kernels, self._kernels)
-        weights = np.linalg.solve(known, across.T).T
-        return Posterior(log_us + weights @ np.array(self._log_ratios), covariance - weights @ across.T + own)
+        names = np.array([kernel.name for kernel in kernels])
+        means, covariance = log_us.copy(), np.zeros((len(kernels), len(kernels)))
+        open_share = np.ones(len(kernels))  # of the part of the device, beyond what prices of the same kernel say
+        for name in dict.fromkeys(names.tolist()):
+            places = np.flatnonzero(names == name)
+            sizes = log_us[places]
+            within = _shared(sizes, sizes) + OWN_STD**2 * np.eye(len(places))
+            found = self._samples.get(name)
+            if found is not None:
+                across = _shared(sizes, found.sizes)
+                weights = np.linalg.solve(found.covariance, across.T).T
+                within -= weights @ across.T
+                means[places] += weights @ found.log_ratios
+                open_share[places] -= weights.sum(axis=1)
+            covariance[np.ix_(places, places)] = within
+        means += open_share * weighted / precision
+        return Posterior(means, covariance + np.outer(open_share, open_share) / precision)
+
+
+@final
+class _Samples:
+    """The prices of one kernel that were measured."""
+
+    def __init__(self) -> None:
+        self._samples: dict[str, tuple[float, float]] = {}
+        self._evidence: tuple[float, float] | None = None
+        self._covariance: np.ndarray | None = None
+
+    def add(self, signature: str, log_size: float, log_ratio: float) -> None:
+        """Add a price, as the logarithms of its roofline and of its ratio to that."""
+        if self._samples.get(signature) != (log_size, log_ratio):
+            self._samples[signature] = log_size, log_ratio
+            self._evidence = self._covariance = None
+
+    @property
+    def sizes(self) -> np.ndarray:
+        """Logarithms of the rooflines; float (num_samples,)."""
+        return np.array([log_size for log_size, _ in self._samples.values()])
+
+    @property
+    def log_ratios(self) -> np.ndarray:
+        """Logarithms of the prices over their rooflines; float (num_samples,)."""
+        return np.array([log_ratio for _, log_ratio in self._samples.values()])
+
+    @property
+    def covariance(self) -> np.ndarray:
+        """Covariance of these without the part of the device; float (num_samples, num_samples)."""
+        if self._covariance is None:
+            self._covariance = _shared(self.sizes, self.sizes) + OWN_STD**2 * np.eye(len(self._samples))
+        return self._covariance
+
+    @property
+    def evidence(self) -> tuple[float, float]:
+        """What they say of the part of the device: precision, and mean times precision."""
+        if self._evidence is None:
+            weights = np.linalg.solve(self.covariance, np.ones(len(self._samples)))
+            self._evidence = float(weights.sum()), float(weights @ self.log_ratios)
+        return self._evidence
 
 
 def _log_us(kernel: Kernel) -> float:
     return math.log(max(kernel.roofline_us, _LEAST_US))
 
 
-def _shared(some: Sequence[Kernel], others: Sequence[Kernel]) -> np.ndarray:
-    """Return the covariance of what two prices share; float (num_some, num_others)."""
-    names, other_names = (np.array([each.name for each in kernels]) for kernels in (some, others))
-    sizes, other_sizes = (np.array([_log_us(each) for each in kernels]) for kernels in (some, others))
-    likeness = np.exp(-0.5 * (sizes[:, None] - other_sizes[None, :]) ** 2)
-    is_same = names[:, None] == other_names[None, :]
-    shared: np.ndarray = DEVICE_STD**2 + is_same * (KERNEL_STD**2 + SIZE_STD**2 * likeness)
+def _shared(sizes: np.ndarray, others: np.ndarray) -> np.ndarray:
+    """Return the covariance of what prices of one kernel share beyond the device; float (num_sizes, num_others)."""
+    likeness = np.exp(-0.5 * (sizes[:, None] - others[None, :]) ** 2)
+    shared: np.ndarray = KERNEL_STD**2 + SIZE_STD**2 * likeness
     return shared

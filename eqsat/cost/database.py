@@ -18,6 +18,8 @@ from pathlib import Path
 from types import TracebackType
 from typing import Final, Self, final
 
+from eqsat.cost.beliefs import KERNEL_VERSION, Kernel
+
 SCHEMA_VERSION: Final = 1
 """Stored in the file; a file of an older one is emptied, one of a newer one is left alone."""
 
@@ -47,6 +49,25 @@ SELECT latency_us, spread, num_runs, measured_at FROM prices
 WHERE signature = ? AND provider = ? AND device = ? AND threads = ? AND level = ? AND ort_version = ?
 """
 _UPSERT: Final = "INSERT OR REPLACE INTO prices VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?)"
+
+_CREATE_KERNELS: Final = (
+    """
+    CREATE TABLE IF NOT EXISTS kernels (
+        signature TEXT NOT NULL PRIMARY KEY,
+        name TEXT NOT NULL,
+        roofline_us REAL NOT NULL,
+        version INTEGER NOT NULL
+    ) WITHOUT ROWID
+    """,
+    "CREATE INDEX IF NOT EXISTS kernels_by_name ON kernels (name)",
+)
+_HAS_KERNELS: Final = "SELECT count(*) FROM sqlite_master WHERE name = 'kernels_by_name'"
+_UPSERT_KERNEL: Final = "INSERT OR REPLACE INTO kernels VALUES (?, ?, ?, ?)"
+_SELECT_OTHERS: Final = """
+SELECT signature, roofline_us, latency_us FROM kernels JOIN prices USING (signature)
+WHERE name = ? AND version = ? AND provider = ? AND device = ? AND threads = ? AND level = ? AND ort_version = ?
+ORDER BY measured_at DESC, signature LIMIT ?
+"""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -161,6 +182,35 @@ class PriceDatabase:
                     return
             self._memory.update(prices)
 
+    def describe(self, kernels: Mapping[str, Kernel]) -> None:
+        """Keep what prices are of.
+
+        Args:
+            kernels: By signature.
+        """
+        with self._lock, self._falling_back():
+            if self._connection is not None:
+                rows = [(name, kernel.name, kernel.roofline_us, KERNEL_VERSION) for name, kernel in kernels.items()]
+                with _transaction(self._connection):
+                    self._connection.executemany(_UPSERT_KERNEL, rows)
+
+    def of_kernels(self, like: PriceKey, names: Iterable[str], most: int) -> dict[str, tuple[Kernel, float]]:
+        """Return prices of kernels, in microseconds, and what they are of, by signature; none while in memory.
+
+        Args:
+            like: Where they were measured; its signature does not count.
+            names: Names of the kernels.
+            most: Prices of one kernel, at most: the latest ones.
+        """
+        found: dict[str, tuple[Kernel, float]] = {}
+        _, *where = astuple(like)
+        with self._lock, self._falling_back():
+            if self._connection is not None:
+                for name in sorted(names):
+                    rows = self._connection.execute(_SELECT_OTHERS, (name, KERNEL_VERSION, *where, most))
+                    found |= {signature: (Kernel(name, roofline), us) for signature, roofline, us in rows}
+        return found
+
     def close(self) -> None:
         """Close the file; prices put afterwards stay in memory."""
         with self._lock:
@@ -180,7 +230,7 @@ class PriceDatabase:
     def _prepare(self, connection: sqlite3.Connection) -> None:
         _enter_wal_mode(connection)
         connection.execute("PRAGMA synchronous = NORMAL")
-        if _schema_version(connection) == SCHEMA_VERSION:
+        if _schema_version(connection) == SCHEMA_VERSION and connection.execute(_HAS_KERNELS).fetchone()[0]:
             return
         with _transaction(connection):
             version = _schema_version(connection)
@@ -190,6 +240,8 @@ class PriceDatabase:
                 connection.execute("DROP TABLE IF EXISTS prices")
                 connection.execute(_CREATE)
                 connection.execute(f"PRAGMA user_version = {SCHEMA_VERSION}")
+            for statement in _CREATE_KERNELS:
+                connection.execute(statement)
 
 
 def _enter_wal_mode(connection: sqlite3.Connection) -> None:

@@ -6,7 +6,7 @@ and for each draw the cheapest graph is extracted (posterior sampling, Thompson 
 graph that is cheapest by the medians, that one is regretted, and the prices in which the two differ are worth
 measuring: the more, the more uncertain and the larger they are. It ends where the mean regret is small (the expected
 opportunity cost; Chick and Inoue 2001). As in the lazy search of shortest paths (Dellin and Srinivasa 2016), what is
-not on the way of any good answer is never looked at.
+not on the way of any good answer is never looked at. What is known of other models is learnt from first.
 """
 
 from __future__ import annotations
@@ -14,13 +14,13 @@ from __future__ import annotations
 import math
 import statistics
 import time
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Final, Protocol, final
 
 import numpy as np
 
-from eqsat.cost.beliefs import Beliefs, Kernel
+from eqsat.cost.beliefs import Beliefs, Kernel, Posterior
 from eqsat.cost.pricing import micro_or_price
 from eqsat.cost.problem import lay_out
 from eqsat.cost.roofline import kernel, roofline_us
@@ -33,11 +33,8 @@ if TYPE_CHECKING:
     from eqsat.egraph.session import Session
     from eqsat.extraction.problem import ExtractionProblem, Selection
 
-TOLERANCE: Final = 1e-3
+TOLERANCE: Final = 3e-3
 """Regret, as a share of the price of the graph, at which nothing more is measured."""
-
-BATCH: Final = 4
-"""Prices measured between two looks at what is worth measuring."""
 
 _MIN_SEEN: Final = 8
 """Prices that tell how long one takes; the first takes longer than others."""
@@ -54,11 +51,13 @@ class _Stage:
         extract: Finds the cheapest graph of a draw.
         num_draws: Draws for each question.
         num_rounds: Questions, at most.
+        batch: Prices measured between two questions.
     """
 
     extract: Extract
     num_draws: int
     num_rounds: int
+    batch: int
 
 
 def _exactly(problem: ExtractionProblem) -> Selection:
@@ -69,8 +68,8 @@ _SOLVE_S: Final = 1.0
 _SOLVE_WORK: Final = 0.5
 
 _STAGES: Final = (
-    _Stage(extract=greedy_dag, num_draws=16, num_rounds=1_000),
-    _Stage(extract=_exactly, num_draws=4, num_rounds=3),
+    _Stage(extract=greedy_dag, num_draws=16, num_rounds=1_000, batch=1),
+    _Stage(extract=_exactly, num_draws=4, num_rounds=3, batch=2),
 )
 """The greedy extraction is quick, but does not see what pays only where several e-classes take it; the exact one does
 that."""
@@ -96,6 +95,22 @@ class Meter(Protocol):
             session: Where its e-nodes come from.
             cluster: Any.
             maker: Makes its micro-model.
+        """
+        ...
+
+    def describe(self, kernels: Mapping[str, Kernel]) -> None:
+        """Remember what prices are of, so that those of other models can be learnt from.
+
+        Args:
+            kernels: By signature, of prices that are known.
+        """
+        ...
+
+    def others(self, names: Collection[str]) -> Mapping[str, tuple[Kernel, float]]:
+        """Return prices of other models, in microseconds, and what they are of, by signature.
+
+        Args:
+            names: Names of the kernels that are of interest.
         """
         ...
 
@@ -157,6 +172,7 @@ class Frugal:
         self._beliefs = Beliefs()
         self._kernels: dict[str, Kernel] = {}
         self._known: dict[str, float] = {}
+        self._studied: set[str] = set()
         self._seconds: list[float] = []
 
     def price(self, session: Session, clusters: Sequence[Cluster], maker: MicroMaker) -> dict[Cluster, float]:
@@ -218,13 +234,14 @@ class Frugal:
         missing = self._missing(goods)
         if not missing:
             return []
-        posterior = self._beliefs.about([self._kernels[signature] for signature in missing])
+        posterior = self._believed(missing)
         costs_us, *drawn = (
             layout.costs_us(self._prices(goods, dict(zip(missing, prices, strict=True))))
             for prices in (posterior.medians_us(), *posterior.drawn_us(stage.num_draws, self._rng))
         )
         weights = _weights(problem, costs_us, drawn, self._tolerance, stage.extract)
-        return _most_wanted(weights, layout, goods, dict(zip(missing, posterior.stds(), strict=True)))
+        spread = dict(zip(missing, posterior.stds(), strict=True))
+        return _most_wanted(weights, layout, goods, spread)[: stage.batch]
 
     def _measure_what_is_cheap(self, session: Session, goods: _Goods, maker: MicroMaker) -> None:
         """Measure everything, as long as that seems to take no longer than patience lasts."""
@@ -239,8 +256,18 @@ class Frugal:
         missing = self._missing(goods)
         if not missing:
             return self._prices(goods, {})
-        medians = self._beliefs.about([self._kernels[signature] for signature in missing]).medians_us()
+        medians = self._believed(missing).medians_us()
         return self._prices(goods, dict(zip(missing, medians.tolist(), strict=True)))
+
+    def _believed(self, signatures: Sequence[str]) -> Posterior:
+        """Return what is believed of prices that are not known, learning first what those of other models say."""
+        kernels = [self._kernels[signature] for signature in signatures]
+        names = {kernel.name for kernel in kernels} - self._studied
+        if names:
+            self._studied |= names
+            for signature, (kernel, price_us) in self._meter.others(names).items():
+                self._beliefs.observe(signature, kernel, price_us)
+        return self._beliefs.about(kernels)
 
     def _missing(self, goods: _Goods) -> list[str]:
         return [signature for signature in goods.samples if signature not in self._known]
@@ -257,8 +284,8 @@ class Frugal:
     def _look_up(self, session: Session, goods: _Goods, maker: MicroMaker) -> None:
         """Learn what needs no measurement."""
         samples = {goods.samples[signature]: signature for signature in self._missing(goods)}
-        for cluster, price_us in self._meter.known(session, list(samples), maker).items():
-            self._learn(samples[cluster], price_us)
+        known = self._meter.known(session, list(samples), maker)
+        self._learn({samples[cluster]: price_us for cluster, price_us in known.items()})
 
     def _measure(self, session: Session, goods: _Goods, signatures: Sequence[str], maker: MicroMaker) -> None:
         for signature in signatures:
@@ -267,13 +294,16 @@ class Frugal:
             sample, began = goods.samples[signature], self._clock()
             price_us = self._meter.measure(session, sample, maker)
             self._seconds.append(self._clock() - began)
-            self._learn(signature, price_us)
+            self._learn({signature: price_us})
         total = len(goods.samples)
         self._on_progress(total - len(self._missing(goods)), total)
 
-    def _learn(self, signature: str, price_us: float) -> None:
-        self._known[signature] = price_us
-        self._beliefs.observe(self._kernels[signature], price_us)
+    def _learn(self, prices: Mapping[str, float]) -> None:
+        self._known |= prices
+        for signature, price_us in prices.items():
+            self._beliefs.observe(signature, self._kernels[signature], price_us)
+        if prices:
+            self._meter.describe({signature: self._kernels[signature] for signature in prices})
 
 
 def _goods(clusters: Sequence[Cluster], maker: MicroMaker) -> _Goods:
@@ -337,4 +367,4 @@ def _most_wanted(weights: Mapping[int, float], layout: Layout, goods: _Goods, sp
             signature = goods.signatures.get(layout.behind[index][1], "")
             if signature in spread:
                 worth[signature] = worth.get(signature, 0.0) + weight * spread[signature]
-    return sorted(worth, key=lambda signature: (-worth[signature], signature))[:BATCH]
+    return sorted(worth, key=lambda signature: (-worth[signature], signature))

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Mapping
 from typing import TYPE_CHECKING, Final, final
 
 from eqsat.cost.database import PriceKey, StoredPrice
@@ -16,6 +16,7 @@ from ir.operators import OPERATORS
 from ir.writer import UnwritableError
 
 if TYPE_CHECKING:
+    from eqsat.cost.beliefs import Kernel
     from eqsat.cost.database import PriceDatabase
     from eqsat.runtime.runtime import Runtime
     from eqsat.runtime.settings import SessionSettings
@@ -34,6 +35,9 @@ MEASURING_S: Final = 0.15
 """Seconds for the runs of one micro-model."""
 
 MIN_RUNS: Final = 15
+
+MOST_OTHERS: Final = 200
+"""Prices of one kernel from which others are foretold, the latest ones: more tell little more."""
 
 
 @final
@@ -126,6 +130,22 @@ class Pricer:
         prices, pending = self._looked_up(clusters, maker)
         known = ((cluster, self._known.get(micro.signature)) for cluster, micro in pending.items())
         return prices | {cluster: price for cluster, price in known if price is not None}
+
+    def describe(self, kernels: Mapping[str, Kernel]) -> None:
+        """Keep what prices are of, beside them.
+
+        Args:
+            kernels: By signature.
+        """
+        self._database.describe(kernels)
+
+    def others(self, names: Iterable[str]) -> dict[str, tuple[Kernel, float]]:
+        """Return prices that were measured on this device in the same way, for whatever model, by signature.
+
+        Args:
+            names: Names of the kernels that are of interest.
+        """
+        return self._database.of_kernels(self._key(""), names, MOST_OTHERS)
 
     def _key(self, signature: str) -> PriceKey:
         return PriceKey(

@@ -6,15 +6,17 @@ import hashlib
 import json
 import math
 import time
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, TypeAlias, final
 
 from typing_extensions import override
 
+from eqsat.cost.beliefs import Kernel
 from eqsat.cost.frugal import Meter
 from eqsat.cost.micro import Cluster
 from eqsat.cost.pricing import micro_or_price
+from eqsat.cost.roofline import kernel, roofline_us
 from rl.prices import PriceSource
 
 if TYPE_CHECKING:
@@ -36,12 +38,16 @@ class PriceBook:
     Attributes:
         source: Gives what is not known yet.
         known: Price in microseconds by digest.
+        kernels: What these are prices of, as far as they came from ``source``.
+        others: Prices of other models on the same device, in microseconds, and what they are of, by digest.
         measuring_s: Seconds that ``source`` took.
         clock: Seconds on a clock that only goes forward.
     """
 
     source: PriceSource
     known: dict[str, float] = field(default_factory=dict)
+    kernels: dict[str, Kernel] = field(default_factory=dict)
+    others: Mapping[str, tuple[Kernel, float]] = field(default_factory=dict)
     measuring_s: float = 0.0
     clock: Clock = time.monotonic
 
@@ -63,7 +69,12 @@ class PriceBook:
             began = self.clock()
             self.known[digest] = self.source.price(session, [cluster], maker)[cluster]
             self.measuring_s += self.clock() - began
+            self.kernels[digest] = Kernel(kernel(session, cluster), roofline_us(session, cluster, maker))
         return self.known[digest]
+
+    def described(self) -> dict[str, tuple[Kernel, float]]:
+        """Return the prices of which it is known what they are of, by digest."""
+        return {digest: (found, self.known[digest]) for digest, found in self.kernels.items()}
 
 
 @final
@@ -110,6 +121,19 @@ class Ledger(PriceSource, Meter):
     @override
     def measure(self, session: Session, cluster: Cluster, maker: MicroMaker) -> float:
         return self._price_us(session, cluster, maker)
+
+    @override
+    def describe(self, kernels: Mapping[str, Kernel]) -> None:
+        """The book knows that itself."""
+
+    @override
+    def others(self, names: Collection[str]) -> Mapping[str, tuple[Kernel, float]]:
+        """What this model has itself is left out, since a database that knows it has nothing to measure."""
+        return {
+            digest: (found, price_us)
+            for digest, (found, price_us) in self._book.others.items()
+            if found.name in names and digest not in self._book.known
+        }
 
     def _price_us(self, session: Session, cluster: Cluster, maker: MicroMaker) -> float:
         digest = _flat_or_digest(cluster, maker)

@@ -12,6 +12,7 @@ import pytest
 from bench import efficiency, learners, papers
 from bench.learners import Effort, Kind, Point, TrainedContender, Way, train
 from bench.models import find
+from eqsat.cost.beliefs import Kernel
 from rl.comparison.attempts import Limits
 from rl.comparison.ledger import PriceBook
 from rl.families.prices import CalibratedPrices, measured_fits
@@ -21,6 +22,9 @@ from rl.tasks import Task
 from rl.world.config import FitConfig, ImagineConfig, ModelConfig, WorldConfig
 from tests.bench.test_agent import TableDevice
 from tests.rl.worlds import branch_task
+
+SHIPPED = (Kind.SHIPPED_PLANNING, Kind.SHIPPED_POLICY)
+FRUGAL = (Kind.FRUGAL_PLANNING, Kind.FRUGAL_POLICY, Kind.LATER_PLANNING, Kind.LATER_POLICY)
 
 EFFORT = Effort(num_updates=2, num_episodes=1, growth=3.0)
 
@@ -75,7 +79,7 @@ def test_a_way_counts_what_an_agent_asked_for(tmp_path: Path, task: Task, kind: 
     assert (tmp_path / "training" / "best").is_dir()
 
 
-@pytest.mark.parametrize("kind", [Kind.SHIPPED_PLANNING, Kind.SHIPPED_POLICY, Kind.FRUGAL_PLANNING, Kind.FRUGAL_POLICY])
+@pytest.mark.parametrize("kind", [*SHIPPED, *FRUGAL])
 def test_what_ships_searches_without_training(tmp_path: Path, task: Task, kind: Kind) -> None:
     found = train(kind, task, PriceBook(source=TablePrices()), 0, EFFORT, tmp_path / "training")
     (point,) = found.points
@@ -134,11 +138,22 @@ def test_the_command_compares_and_writes(tmp_path: Path, monkeypatch: pytest.Mon
     known = PriceBook(source=TablePrices())
     monkeypatch.setattr(efficiency, "exported_task", lambda name, *_: (replace(task, name=name), known))
     path = tmp_path / "out.json"
-    flags = ["--models", "one", "--seeds", "1", "--updates", "1", "--agents", "imagining", "--json", str(path)]
+    agents = ["imagining", "policy-frugal-later"]
+    flags = ["--models", "one", "two", "--seeds", "1", "--updates", "1", "--agents", *agents, "--json", str(path)]
     assert efficiency.main(flags) == 0
     document = json.loads(path.read_text())
-    assert [each["agent"] for each in document["ways"]] == ["model-free", "imagining"]
-    assert [each["model"] for each in document["rows"]] == ["one", "one"]
+    first = [(model, agent) for model in ("one", "two") for agent in ("model-free", "imagining")]
+    last = [(model, "policy-frugal-later") for model in ("one", "two")]
+    assert [(each["model"], each["agent"]) for each in document["ways"]] == first + last
+    assert [each["model"] for each in document["rows"]] == ["one"] * 3 + ["two"] * 3
+
+
+def test_what_comes_later_knows_all_other_models(task: Task) -> None:
+    books = [PriceBook(source=TablePrices()) for _ in range(3)]
+    for number, book in enumerate(books):
+        book.kernels[f"{number}"], book.known[f"{number}"] = Kernel("Add", 1.0), float(number)
+    found = efficiency.others([(task, book) for book in books], 1)
+    assert found == {"0": (Kernel("Add", 1.0), 0.0), "2": (Kernel("Add", 1.0), 2.0)}
 
 
 def test_papers_models_are_in_the_catalogue() -> None:

@@ -40,7 +40,7 @@ def test_a_belief_is_the_joint_normal_distribution_given_what_was_measured() -> 
     asked = [Kernel("MatMul", 30.0), Kernel("Gelu", 5.0)]
     beliefs = Beliefs()
     for kernel, price_us in measured:
-        beliefs.observe(kernel, price_us)
+        beliefs.observe(str(kernel), kernel, price_us)
     whole = matrix([*asked, *(kernel for kernel, _ in measured)])
     ratios = np.array([math.log(price_us / kernel.roofline_us) for kernel, price_us in measured])
     precision = np.linalg.inv(whole)[:2, :2]
@@ -54,20 +54,30 @@ def test_a_belief_is_the_joint_normal_distribution_given_what_was_measured() -> 
 def test_a_slow_device_is_slow_at_what_was_never_measured() -> None:
     beliefs = Beliefs()
     for name in ("MatMul", "Relu", "Softmax", "Add", "Conv"):
-        beliefs.observe(Kernel(name, 10.0), 200.0)
+        beliefs.observe(name, Kernel(name, 10.0), 200.0)
     (median,) = beliefs.about([Kernel("Gelu", 1.0)]).medians_us()
     assert 10.0 < median < 20.0
 
 
 def test_what_cannot_run_says_nothing_of_others() -> None:
     beliefs = Beliefs()
-    beliefs.observe(Kernel("MatMul", 8.0), math.inf)
+    beliefs.observe("a", Kernel("MatMul", 8.0), math.inf)
     assert beliefs.about([Kernel("MatMul", 8.0)]).medians_us() == pytest.approx([8.0])
+
+
+def test_what_is_learnt_again_replaces_what_was_learnt_before() -> None:
+    once, twice = Beliefs(), Beliefs()
+    for price_us in (99.0, 20.0, 20.0):
+        twice.observe("a", Kernel("MatMul", 8.0), price_us)
+    once.observe("a", Kernel("MatMul", 8.0), 20.0)
+    asked = [Kernel("MatMul", 9.0), Kernel("Relu", 2.0)]
+    assert twice.about(asked).covariance == pytest.approx(once.about(asked).covariance)
+    assert twice.about(asked).log_us == pytest.approx(once.about(asked).log_us)
 
 
 def test_draws_have_the_mean_and_the_covariance_of_the_belief() -> None:
     beliefs = Beliefs()
-    beliefs.observe(Kernel("MatMul", 8.0), 20.0)
+    beliefs.observe("a", Kernel("MatMul", 8.0), 20.0)
     posterior = beliefs.about([Kernel("MatMul", 9.0), Kernel("MatMul", 40.0), Kernel("Relu", 2.0)])
     logs = np.log(posterior.drawn_us(40_000, np.random.default_rng(0)))
     assert logs.mean(axis=0) == pytest.approx(posterior.log_us, abs=0.02)
@@ -83,8 +93,8 @@ def test_a_measurement_never_makes_less_sure(
 ) -> None:
     beliefs = Beliefs()
     for kernel, price_us in measured:
-        beliefs.observe(kernel, price_us)
+        beliefs.observe(str(kernel), kernel, price_us)
     before = beliefs.about([asked]).stds()[0]
-    beliefs.observe(*another)
+    beliefs.observe("another", *another)
     assert beliefs.about([asked]).stds()[0] <= before + 1e-9
     assert before >= OWN_STD - 1e-9

@@ -10,6 +10,7 @@ from pathlib import Path
 
 import pytest
 
+from eqsat.cost.beliefs import KERNEL_VERSION, Kernel
 from eqsat.cost.database import SCHEMA_VERSION, PriceDatabase, PriceKey, StoredPrice, default_path
 
 ROOT = Path(__file__).parents[2]
@@ -102,6 +103,53 @@ def test_a_price_holds_only_where_it_was_measured(path: Path, other: PriceKey) -
 def test_no_time_but_a_finite_one_is_a_price(latency_us: float) -> None:
     with pytest.raises(ValueError, match="no price"):
         price(latency_us)
+
+
+def test_prices_of_a_kernel_come_back_with_what_they_are_of(path: Path) -> None:
+    sizes = {"a": ("MatMul", 10.0), "b": ("MatMul", 20.0), "c": ("Add", 1.0), "d": ("Add", 2.0)}
+    kernels = {name: Kernel(*size) for name, size in sizes.items()}
+    with PriceDatabase(path, on_warning=fail) as database:
+        database.put_many({key(name): price(number + 1.0) for number, name in enumerate("abc")})
+        database.put_many({key("b"): replace(price(5.0), measured_at=1.8e9), replace(key("a"), threads=1): price(7.0)})
+        database.describe(kernels)
+        assert database.of_kernels(key(), ["Mul"], 9) == {}
+    with PriceDatabase(path, on_warning=fail) as database:
+        matmuls = {"b": (Kernel("MatMul", 20.0), 5.0), "a": (Kernel("MatMul", 10.0), 1.0)}
+        assert database.of_kernels(key(), ["MatMul"], 9) == matmuls
+        assert database.of_kernels(key(), ["MatMul", "Add"], 9) == matmuls | {"c": (Kernel("Add", 1.0), 3.0)}
+        assert list(database.of_kernels(key(), ["MatMul"], 1)) == ["b"], "the latest one"
+        elsewhere = database.of_kernels(replace(BASE, threads=1), ["MatMul", "Add"], 9)
+        assert elsewhere == {"a": (Kernel("MatMul", 10.0), 7.0)}
+        database.describe({"a": Kernel("MatMul/weight", 11.0)})
+        assert list(database.of_kernels(key(), ["MatMul"], 9)) == ["b"]
+
+
+def test_what_another_version_calls_a_kernel_is_not_learnt_from(path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    with PriceDatabase(path, on_warning=fail) as database:
+        database.put_many({key(): price(1.0)})
+        database.describe({"MatMul": Kernel("MatMul", 10.0)})
+        assert database.of_kernels(key(), ["MatMul"], 9)
+        monkeypatch.setattr("eqsat.cost.database.KERNEL_VERSION", KERNEL_VERSION + 1)
+        assert not database.of_kernels(key(), ["MatMul"], 9)
+
+
+def test_a_file_that_does_not_know_kernels_yet_keeps_its_prices(path: Path) -> None:
+    with PriceDatabase(path, on_warning=fail) as database:
+        database.put_many({key(): price(1.0)})
+    connection = sqlite3.connect(path)
+    connection.execute("DROP TABLE kernels")
+    connection.close()
+    with PriceDatabase(path, on_warning=fail) as database:
+        database.describe({"MatMul": Kernel("MatMul", 10.0)})
+        assert database.of_kernels(key(), ["MatMul"], 9) == {"MatMul": (Kernel("MatMul", 10.0), 1.0)}
+
+
+def test_memory_knows_nothing_of_other_models(tmp_path: Path) -> None:
+    (tmp_path / "file").write_text("")
+    with PriceDatabase(tmp_path / "file" / "prices.sqlite") as database:
+        database.put_many({key(): price(1.0)})
+        database.describe({"MatMul": Kernel("MatMul", 10.0)})
+        assert database.of_kernels(key(), ["MatMul"], 9) == {}
 
 
 def test_two_processes_write_at_once_and_nothing_is_lost(path: Path) -> None:

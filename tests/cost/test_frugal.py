@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from pathlib import Path
 
 import numpy as np
 import pytest
 from typing_extensions import override
 
+from eqsat.cost.beliefs import Kernel
 from eqsat.cost.frugal import Frugal, Meter
 from eqsat.cost.micro import Cluster, MicroMaker
 from eqsat.cost.problem import PricedProblem, lay_out
@@ -31,6 +32,9 @@ class Table(Meter):
         asked: Signatures, in the order in which they were measured.
         failing: Operators that cannot run.
         free: Operators whose prices are known.
+        elsewhere: Prices of other models, and what they are of, by signature.
+        described: What is known of measured prices, by signature.
+        studied: Names of kernels of which prices of other models were asked for.
     """
 
     def __init__(
@@ -39,6 +43,9 @@ class Table(Meter):
         self.asked: list[str] = []
         self.failing = failing
         self.free = free
+        self.elsewhere: dict[str, tuple[Kernel, float]] = {}
+        self.described: dict[str, Kernel] = {}
+        self.studied: list[str] = []
         self._seed = seed
 
     def price_us(self, cluster: Cluster, maker: MicroMaker) -> float:
@@ -60,6 +67,15 @@ class Table(Meter):
     def measure(self, session: Session, cluster: Cluster, maker: MicroMaker) -> float:
         self.asked.append(maker.micro(cluster).signature)
         return self.price_us(cluster, maker)
+
+    @override
+    def describe(self, kernels: Mapping[str, Kernel]) -> None:
+        self.described |= kernels
+
+    @override
+    def others(self, names: Collection[str]) -> Mapping[str, tuple[Kernel, float]]:
+        self.studied += names
+        return {signature: told for signature, told in self.elsewhere.items() if told[0].name in names}
 
 
 @pytest.fixture
@@ -177,6 +193,41 @@ def test_equal_seeds_measure_the_same(session: Session) -> None:
     settled(session, second, seed=3)
     settled(session, other, seed=4)
     assert first.asked == second.asked != other.asked
+
+
+def test_less_is_measured_where_other_models_were_and_the_graph_is_as_good(session: Session) -> None:
+    nums, regrets = [], []
+    for seed in range(5):
+        first, second = Table(seed), Table(seed)
+        settled(session, first, patience_s=math.inf)
+        maker = MicroMaker(session, {})
+        prices = {
+            maker.micro(each).signature: first.price_us(each, maker)
+            for each in lay_out(session, maker, CPU_PROVIDER).wanted()
+        }
+        told = {f"other {name}": (kernel, 1.02 * prices[name]) for name, kernel in first.described.items()}
+        second.elsewhere = told
+        alone = Table(seed)
+        settled(session, alone)
+        found = settled(session, second)
+        assert set(second.studied) == {kernel.name for kernel in first.described.values()}
+        assert len(set(second.studied)) == len(second.studied), "asked for once"
+        assert set(second.described) == set(second.asked)
+        nums.append((len(second.asked), len(alone.asked)))
+        regrets.append(true_us(session, second, found) / true_us(session, second, None) - 1.0)
+    assert sum(few for few, _ in nums) < 0.7 * sum(many for _, many in nums)
+    assert np.mean(regrets) < 0.05
+
+
+def test_a_pricer_tells_the_next_model_what_this_one_cost(session: Session, tmp_path: Path) -> None:
+    maker, runtime = MicroMaker(session, {}), FakeRuntime()
+    by = pricing.pricer(runtime, tmp_path / "db.sqlite")
+    wanted = lay_out(session, maker, CPU_PROVIDER).wanted()
+    prices = {maker.micro(each).signature: us for each, us in by.price(wanted, maker).items()}
+    assert not by.others(["Neg"])
+    by.describe({signature: Kernel("Neg", 3.0) for signature in list(prices)[:2]})
+    again = pricing.pricer(FakeRuntime(), tmp_path / "db.sqlite")
+    assert again.others(["Neg", "Abs"]) == {name: (Kernel("Neg", 3.0), prices[name]) for name in list(prices)[:2]}
 
 
 def test_what_was_not_measured_is_counted_and_told(session: Session) -> None:

@@ -117,6 +117,23 @@ def test_beyond_the_allowance_the_fallback_prices_and_what_was_asked_keeps_its_p
     assert ledger.price(session, found, maker) == first
 
 
+def test_a_ledger_tells_of_other_models_what_its_own_does_not_have(tmp_path: Path) -> None:
+    task = branch_task(tmp_path)
+    book, other = PriceBook(source=TablePrices()), PriceBook(source=TablePrices())
+    session, found, maker = clusters(task)
+    Ledger(book).price(session, found, maker)
+    described = book.described()
+    assert set(described) == set(book.known)
+    assert all(kernel.roofline_us == price_us for kernel, price_us in described.values()), "the table is the roofline"
+    names = {kernel.name for kernel, _ in described.values()}
+    other.others = described
+    assert Ledger(other).others(names) == described
+    assert not Ledger(other).others(["Neg"])
+    known = next(iter(described))
+    other.known[known] = 1.0
+    assert set(Ledger(other).others(names)) == set(described) - {known}
+
+
 def test_a_book_is_the_same_after_a_way_through_a_file(tmp_path: Path) -> None:
     book = PriceBook(source=TablePrices(), known={"a": 1.5, "b": math.inf})
     book.save(tmp_path / "deep" / "prices.json")
