@@ -107,6 +107,19 @@ def test_a_report_says_where_prices_came_from(job: Job, prices: Prices) -> None:
     assert again.num_cached == counts.num_measured
 
 
+def test_what_another_model_cost_is_learnt_from(job: Job, tmp_path: Path) -> None:
+    run(replace(job, prices=Prices.ALL), FakeRuntime(PRICES))
+    operators = ["Neg", "Neg", "Relu"]
+    nodes = [models.node(operator, f"v{i}", f"v{i + 1}") for i, operator in enumerate(operators)]
+    other = models.save(tmp_path / "other.onnx", models.make(nodes, [("v0", [2, 4])], [("v3", [2, 4])]))
+    job = replace(job, input_path=str(other), prices=Prices.NEEDED)
+    alone, runtime = FakeRuntime(PRICES), FakeRuntime(PRICES)
+    run(replace(job, cost_db=str(tmp_path / "empty.sqlite")), alone)
+    run(job, runtime)
+    assert kept(job) == ["Identity", "Relu"]
+    assert runtime.num_priced < alone.num_priced
+
+
 @pytest.mark.parametrize("whole", [{"Relu": 9000.0}, {"Abs": 20.0}])
 def test_a_gain_that_drowns_in_noise_is_none(job: Job, whole: dict[str, float]) -> None:
     report = run(job, FakeRuntime(PRICES, whole_us={"Relu": 90_000.0}, interval=0.01))
