@@ -37,6 +37,13 @@ def has_equal_halves(array: np.ndarray) -> bool:
     return bool(np.array_equal(array[..., :half], array[..., half:]))
 
 
+def has_equal_pairs(array: np.ndarray) -> bool:
+    """Return whether along the last axis each element at an even place is the same as the next, at least two in all."""
+    if array.dtype.kind != "f" or not array.ndim or not 0 < array.size <= MAX_ELEMENTS or array.shape[-1] % 2:
+        return False
+    return bool(np.array_equal(array[..., 0::2], array[..., 1::2]))
+
+
 def triangle_of(array: np.ndarray) -> Triangle | None:
     """Return what a constant of shape [1, ..., 1, n, n], with n of at least 2, is as a triangle; None for no such."""
     if array.dtype.kind not in "bf" or array.ndim < _MIN_RANK or array.size > MAX_ELEMENTS:

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Final
 
 import numpy as np
 
-from eqsat.egraph.constant_facts import has_equal_halves, triangle_of
+from eqsat.egraph.constant_facts import has_equal_halves, has_equal_pairs, triangle_of
 from eqsat.egraph.egglog import assert_fact, call, float_lit, int_lit, set_value
 from eqsat.egraph.enode import ABSENT, CONS, CONST, INPUT, NIL, OPAQUE, OUT, ENode
 from eqsat.egraph.expressions import class_term
@@ -126,6 +126,8 @@ class _Encoder:
             self.facts.append(set_value("scalar", [term], float_lit(float(array.reshape(-1)[0]))))
         if has_equal_halves(array):
             self.facts.append(assert_fact(call("equal-halves", term)))
+        if has_equal_pairs(array):
+            self.facts.append(assert_fact(call("equal-pairs", term)))
         triangle = triangle_of(array)
         if triangle is not None:
             numbers = [int_lit(triangle.size), float_lit(triangle.low), float_lit(triangle.high)]

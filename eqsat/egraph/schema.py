@@ -45,13 +45,15 @@ FACTS_TEXT: Final = """
 (relation finite (Tensor))
 (relation finites (TList))
 (relation equal-halves (Tensor))
+(relation equal-pairs (Tensor))
 (relation triangular (Tensor i64 f64 f64))
 (relation root (Tensor))
 (relation sibling (Tensor Tensor Tensor i64 i64))
 """
 """Facts of e-classes.
 
-Two speak of what a constant holds: ``(equal-halves c)`` where the two halves of its last axis are the same, and
+Three speak of what a constant holds: ``(equal-halves c)`` where the two halves of its last axis are the same,
+``(equal-pairs c)`` where neighbours along it are, the first and the second, the third and the fourth, and
 ``(triangular c n low high)`` where it is one matrix of n by n, ``low`` on the diagonal and below it, ``high`` above.
 
 A union may join two types that differ where one has a symbol and the other a number: both are true of the value, so

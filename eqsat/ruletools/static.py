@@ -28,8 +28,8 @@ _EXPLOSIVE: Final = "that explodes"
 
 _READ: Final = frozenset(
     {
-        *("shape", "dtype", "rank", "last", "near", "constant", "constants", "finites", "equal-halves", "triangular"),
-        *("root", "sibling"),
+        *("shape", "dtype", "rank", "last", "near", "constant", "constants", "finites", "equal-halves", "equal-pairs"),
+        *("triangular", "root", "sibling"),
     }
 )
 """Facts that are read from the model and from types: no rule knows better."""

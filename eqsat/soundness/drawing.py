@@ -86,8 +86,9 @@ class Drawing:
         self._near = _arguments(pattern, "near")
         self._constant = _made_of(pattern, _arguments(pattern, "constant") | _arguments(pattern, "finite"))
         self._halved = _arguments(pattern, "equal-halves")
+        self._paired = _arguments(pattern, "equal-pairs")
         self._triangular = _arguments(pattern, "triangular")
-        self._constant |= self._halved | self._triangular
+        self._constant |= self._halved | self._paired | self._triangular
         self._users = _users(pattern)
 
     def run(self) -> Solution:
@@ -290,7 +291,7 @@ class Drawing:
         shape = self._leaf_shape(tensor, site, is_scalar=number is not None)
         if triangle is not None:
             shape = self._square(tensor, shape)
-        if tensor in self._halved and (not shape or shape[-1] % 2):
+        if tensor in self._halved | self._paired and (not shape or shape[-1] % 2):
             raise ConflictError("an odd axis has no halves")
         type_ = TensorType(self._leaf_dtype(tensor, site), shape)
         is_static = all(size >= 0 for size in shape)
@@ -304,6 +305,7 @@ class Drawing:
             is_constant=must or may,
             number=number,
             has_equal_halves=tensor in self._halved,
+            has_equal_pairs=tensor in self._paired,
             triangle=triangle,
         )
         self._solution.knowledge.set_type(tensor, type_)

@@ -121,13 +121,18 @@ def _packed(point: Point, attributes: Attributes, inputs: Inputs) -> Numbers:
 
 
 def _rotated(x: Numbers, cosines: Numbers, sines: Numbers, attributes: Attributes) -> Numbers:
-    """Turn pairs of halves; ``cosines`` and ``sines`` are of shape (..., places, half)."""
-    if x.ndim != 4 or attributes["interleaved"] or attributes["rotary_embedding_dim"]:
-        raise UnevaluableError("a rotary embedding of neighbours, or of a part")
-    one, two = np.split(x, 2, axis=-1)
+    """Turn pairs of halves, or of neighbours; ``cosines`` and ``sines`` are of shape (..., places, pairs)."""
+    if x.ndim != 4:
+        raise UnevaluableError("a rotary embedding of heads side by side")
+    size = integer(attributes, "rotary_embedding_dim") or x.shape[-1]
+    turned, rest = x[..., :size], x[..., size:]
+    is_interleaved = bool(attributes["interleaved"])
+    one, two = (turned[..., 0::2], turned[..., 1::2]) if is_interleaved else np.split(turned, 2, axis=-1)
     left = f.subtract(f.multiply(one, cosines), f.multiply(two, sines))
     right = f.add(f.multiply(two, cosines), f.multiply(one, sines))
-    return np.concatenate([left, right], axis=-1)
+    if is_interleaved:
+        return np.concatenate([np.stack([left, right], axis=-1).reshape(turned.shape), rest], axis=-1)
+    return np.concatenate([left, right, rest], axis=-1)
 
 
 def _rotary(point: Point, attributes: Attributes, inputs: Inputs) -> Numbers:
@@ -141,12 +146,20 @@ def _rotary(point: Point, attributes: Attributes, inputs: Inputs) -> Numbers:
 
 def _provider_rotary(point: Point, attributes: Attributes, inputs: Inputs) -> Numbers:
     x, places, cosines, sines = (given(inputs, place) for place in range(4))
-    if x.ndim != 4:
-        raise UnevaluableError("a rotary embedding of heads side by side")
+    heads = x if x.ndim == 4 else _apart(x, integer(attributes, "num_heads") or _num_heads(x, cosines))
     first = places.astype(np.int64)
-    rows = first.reshape(1, 1) + np.arange(x.shape[2])[None] if first.size == 1 else first
-    turned = _rotated(x, cosines[rows][:, None], sines[rows][:, None], attributes)
-    return f.multiply(point.constant(real(attributes, "scale")), turned)
+    rows = first.reshape(1, 1) + np.arange(heads.shape[2])[None] if first.size == 1 else first
+    turned = _rotated(heads, cosines[rows][:, None], sines[rows][:, None], attributes)
+    turned = f.multiply(point.constant(real(attributes, "scale")), turned)
+    return turned if x.ndim == 4 else _together(turned)
+
+
+def _num_heads(x: Numbers, cosines: Numbers) -> int:
+    """Return how many heads stand side by side where nothing but the tables says how large one is."""
+    size = 2 * cosines.shape[-1]
+    if not size or x.shape[-1] % size:
+        raise UnevaluableError("heads of another size than the tables")
+    return int(x.shape[-1] // size)
 
 
 KERNELS: Final[Mapping[str, Kernel]] = {

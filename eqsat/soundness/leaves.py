@@ -30,6 +30,7 @@ class LeafPlan:
         number: All its elements, where they are decided.
         span: The elements are whole numbers within these bounds; None where any would do.
         has_equal_halves: True where the two halves of the last axis are to be the same.
+        has_equal_pairs: True where neighbours along it are.
         triangle: What stands on the diagonal and below it, and what above; None for no triangle.
     """
 
@@ -38,12 +39,14 @@ class LeafPlan:
     number: float | None = None
     span: Span | None = None
     has_equal_halves: bool = False
+    has_equal_pairs: bool = False
     triangle: tuple[float, float] | None = None
 
     @property
     def is_free(self) -> bool:
         """Whether any elements would do."""
-        return self.number is None and self.span is None and not self.has_equal_halves and self.triangle is None
+        is_table = self.has_equal_halves or self.has_equal_pairs
+        return self.number is None and self.span is None and not is_table and self.triangle is None
 
 
 def leaf_elements(plan: LeafPlan, shape: Sequence[int], style: Style, rng: np.random.Generator) -> np.ndarray:
@@ -65,9 +68,9 @@ def leaf_elements(plan: LeafPlan, shape: Sequence[int], style: Style, rng: np.ra
         if plan.triangle is not None:
             matrix = np.where(np.tri(shape[-1], dtype=np.bool_), *plan.triangle)
             return np.asarray(matrix.astype(dtype).reshape(shape))
-    if plan.has_equal_halves:
+    if plan.has_equal_halves or plan.has_equal_pairs:
         half = elements((*shape[:-1], shape[-1] // 2), dtype, Style.NORMAL, rng)
-        return np.concatenate([half, half], axis=-1)
+        return np.concatenate([half, half], axis=-1) if plan.has_equal_halves else np.repeat(half, 2, axis=-1)
     return elements(shape, dtype, spared(style, plan), rng)
 
 

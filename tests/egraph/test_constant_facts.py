@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from eqsat.egraph.constant_facts import Triangle, has_equal_halves, triangle_of
+from eqsat.egraph.constant_facts import Triangle, has_equal_halves, has_equal_pairs, triangle_of
 
 LOWEST = float(np.finfo(np.float32).min)
 
@@ -22,6 +22,29 @@ def test_halves_of_the_last_axis() -> None:
     assert not has_equal_halves(table)
     assert not has_equal_halves(np.concatenate([half, half[..., ::-1]], axis=-1))
     assert not has_equal_halves(np.concatenate([half, half], axis=-2))
+
+
+def test_pairs_of_the_last_axis() -> None:
+    table = np.repeat(np.random.default_rng(0).standard_normal((1, 1, 5, 4)).astype(np.float32), 2, axis=-1)
+    assert has_equal_pairs(table)
+    assert not has_equal_pairs(np.roll(table, 1, axis=-1))
+    assert not has_equal_pairs(np.swapaxes(table, -1, -2))
+    table[..., 0, 1] += 1e-6
+    assert not has_equal_pairs(table)
+
+
+@pytest.mark.parametrize(
+    "array",
+    [
+        np.array(1.0, np.float32),
+        np.ones((2, 3), np.float32),
+        np.ones((0, 4), np.float32),
+        np.full((2, 4), np.nan, np.float32),
+        np.ones((2, 4), np.int64),
+    ],
+)
+def test_what_has_no_pairs(array: np.ndarray) -> None:
+    assert not has_equal_pairs(array)
 
 
 def test_what_has_no_halves() -> None:

@@ -136,6 +136,8 @@ ONNX_SINGLE = [
     Case("Celu", [(3, 7)], {"alpha": 0.7}),
     Case("RotaryEmbedding", [(2, 3, 4, 6), (2, 4, 3), (2, 4, 3), None]),
     Case("RotaryEmbedding", [(2, 3, 4, 6), (5, 3), (5, 3), np.array([[0, 1, 4, 2], [3, 3, 1, 0]])]),
+    Case("RotaryEmbedding", [(2, 3, 4, 6), (2, 4, 3), (2, 4, 3), None], {"interleaved": 1}),
+    Case("RotaryEmbedding", [(2, 3, 4, 6), (2, 4, 2), (2, 4, 2), None], {"rotary_embedding_dim": 4}),
 ]
 ONNX_RUNTIME = [
     Case("LRN", [(2, 5, 2, 3)], {"size": 3, "alpha": 0.3, "beta": 0.6, "bias": 1.5}),
@@ -156,6 +158,18 @@ ONNX_RUNTIME = [
         "MsRotaryEmbedding",
         [(2, 3, 4, 8), np.array([1]), (8, 4), (8, 4)],
         {"num_heads": 3},
+    ),
+    Case("MsRotaryEmbedding", [(2, 3, 4, 8), np.array([1]), (8, 4), (8, 4)], {"interleaved": 1}),
+    Case(
+        "MsRotaryEmbedding",
+        [(2, 3, 4, 8), np.array([1]), (8, 2), (8, 2)],
+        {"num_heads": 3, "rotary_embedding_dim": 4},
+    ),
+    Case("MsRotaryEmbedding", [(2, 4, 24), np.array([1]), (8, 4), (8, 4)]),
+    Case(
+        "MsRotaryEmbedding",
+        [(2, 4, 24), np.array([1]), (8, 2), (8, 2)],
+        {"num_heads": 3, "rotary_embedding_dim": 4, "interleaved": 1},
     ),
     Case("LSTM", LSTM, {"direction": "bidirectional", "hidden_size": 5}, 3),
     Case("LSTM", [*LSTM, None, (2, 2, 5), (2, 2, 5), (2, 15)], {"direction": "bidirectional", "hidden_size": 5}, 3),

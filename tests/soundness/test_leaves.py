@@ -59,6 +59,14 @@ def test_equal_halves() -> None:
     assert (found[:, :2] == found[:, 2:]).all()
 
 
+def test_equal_pairs() -> None:
+    plan = LeafPlan(type=TensorType(1, (3, 4)), is_constant=True, has_equal_pairs=True)
+    found = elements(plan, 3, 4)
+    assert not plan.is_free
+    assert (found[:, 0::2] == found[:, 1::2]).all()
+    assert (found[:, 0] != found[:, 2]).any()
+
+
 def test_constants_are_spared_what_is_strange() -> None:
     plain = LeafPlan(type=TensorType(1, (50,)), is_constant=False)
     constant = LeafPlan(type=TensorType(1, (50,)), is_constant=True)
