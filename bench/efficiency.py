@@ -163,7 +163,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
             offers = [exported_task(name, given.size, device, Regime.ALL) for name in given.models]
             for is_later in (False, True):
                 for number, (task, book) in enumerate(offers):
-                    book.others = others(offers, number)
+                    book.others = others(offers, number) if is_later else {}
                     due = [kind for kind in kinds if kind.is_later == is_later]
                     for seed, kind in product(range(given.seeds), due):
                         effort = replace(EFFORTS[kind], num_updates=given.updates or EFFORTS[kind].num_updates)

@@ -6,6 +6,7 @@ import json
 import math
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -135,8 +136,15 @@ def test_rows_say_how_many_seeds_reached_the_mark() -> None:
 
 def test_the_command_compares_and_writes(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, task: Task) -> None:
     monkeypatch.setattr(efficiency, "Device", TableDevice)
-    known = PriceBook(source=TablePrices())
-    monkeypatch.setattr(efficiency, "exported_task", lambda name, *_: (replace(task, name=name), known))
+    offers = {name: (replace(task, name=name), PriceBook(source=TablePrices())) for name in ("one", "two")}
+    monkeypatch.setattr(efficiency, "exported_task", lambda name, *_: offers[name])
+    told: list[tuple[str, Kind, bool]] = []
+
+    def trained(kind: Kind, task: Task, book: PriceBook, *rest: Any) -> Way:
+        told.append((task.name, kind, bool(book.others)))
+        return train(kind, task, book, *rest)
+
+    monkeypatch.setattr(efficiency, "train", trained)
     path = tmp_path / "out.json"
     agents = ["imagining", "policy-frugal-later"]
     flags = ["--models", "one", "two", "--seeds", "1", "--updates", "1", "--agents", *agents, "--json", str(path)]
@@ -144,6 +152,7 @@ def test_the_command_compares_and_writes(tmp_path: Path, monkeypatch: pytest.Mon
     document = json.loads(path.read_text())
     first = [(model, agent) for model in ("one", "two") for agent in ("model-free", "imagining")]
     last = [(model, "policy-frugal-later") for model in ("one", "two")]
+    assert told == [(*each, False) for each in first] + [(*each, True) for each in last]
     assert [(each["model"], each["agent"]) for each in document["ways"]] == first + last
     assert [each["model"] for each in document["rows"]] == ["one"] * 3 + ["two"] * 3
 
