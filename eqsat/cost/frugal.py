@@ -33,7 +33,7 @@ if TYPE_CHECKING:
     from eqsat.egraph.session import Session
     from eqsat.extraction.problem import ExtractionProblem, Selection
 
-TOLERANCE: Final = 3e-3
+TOLERANCE: Final = 2e-3
 """Regret, as a share of the price of the graph, at which nothing more is measured."""
 
 _MIN_SEEN: Final = 8
@@ -68,8 +68,8 @@ _SOLVE_S: Final = 1.0
 _SOLVE_WORK: Final = 0.5
 
 _STAGES: Final = (
-    _Stage(extract=greedy_dag, num_draws=16, num_rounds=1_000, batch=1),
-    _Stage(extract=_exactly, num_draws=4, num_rounds=3, batch=2),
+    _Stage(extract=greedy_dag, num_draws=16, num_rounds=1_000, batch=2),
+    _Stage(extract=_exactly, num_draws=4, num_rounds=3, batch=4),
 )
 """The greedy extraction is quick, but does not see what pays only where several e-classes take it; the exact one does
 that."""

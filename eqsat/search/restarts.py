@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import math
 import sys
+from collections import Counter
 from collections.abc import Callable
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Final, final
@@ -22,6 +23,7 @@ from eqsat.search.interface import Arena, Outcome, SearchBudget, StopReason
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
+    from eqsat.cost.problem import PricedProblem
     from eqsat.egraph.enode import ENode
 
 _MIN_GAIN: Final = 1e-3
@@ -96,6 +98,7 @@ def play_with_restarts(play: Play, arena: Arena, budget: SearchBudget, restarts:
         return play(arena, budget)
     first: Arena = arena
     best: Found | None = None
+    begun = [_nodes(arena)]
     limit = restarts.first_growth * arena.size().num_enodes
     num_left, num_steps, num_applied = restarts.count, 0, 0
     while True:
@@ -115,7 +118,8 @@ def play_with_restarts(play: Play, arena: Arena, budget: SearchBudget, restarts:
         if best is None or found.cost_us <= known_us:
             best = found
         again = best.arena.restarted(best.choice) if is_gain and num_left else None
-        if again is not None and again.size().num_enodes < budget.max_enodes:
+        if again is not None and again.size().num_enodes < budget.max_enodes and (made := _nodes(again)) not in begun:
+            begun.append(made)
             arena, limit = again, restarts.growth * again.size().num_enodes
             num_left -= 1
             arena.on_progress(f"starting over from {best.cost_us:.0f} us, {arena.size().num_enodes} e-nodes")
@@ -169,17 +173,41 @@ def _part(arena: Arena, budget: SearchBudget, time_share: float, limit: float, n
     )
 
 
+def _nodes(arena: Arena) -> Counter[tuple[str, tuple[object, ...], object]]:
+    """Return how often each operator, with its attributes and the type of its result, is in a graph that is new.
+
+    The extraction prices what the provider fuses pair by pair, so that it may see a gain that vanishes when the graph
+    is made; what comes of that is the graph that there was.
+    """
+    mirror = arena.session.mirror
+    return Counter(
+        (enode.operator, enode.attributes, mirror.types[mirror.enodes[enode]])
+        for enode in arena.session.model_nodes()
+        if enode.is_operator
+    )
+
+
 def cheapest(arena: Arena, budget: SearchBudget) -> Found:
     """Return the cheapest graph that the exact extraction finds in a share of the time left."""
-    left_s = budget.deadline - arena.clock()
-    time_limit_s = min(_MAX_SOLVE_S, max(_SOLVE_SHARE * left_s, 0.1)) if math.isfinite(left_s) else _MAX_SOLVE_S
+    time_limit_s = _solve_s(arena, budget)
     priced = arena.settled()
     selection = solve(priced.problem, time_limit_s=time_limit_s, work_limit=_MAX_SOLVE_WORK).selection
+    start_us = _own_us(arena, priced, time_limit_s)
+    return Found(arena=arena, choice=priced.choice(selection), cost_us=selection.cost_us, start_us=start_us)
+
+
+def _solve_s(arena: Arena, budget: SearchBudget) -> float:
+    left_s = budget.deadline - arena.clock()
+    return min(_MAX_SOLVE_S, max(_SOLVE_SHARE * left_s, 0.1)) if math.isfinite(left_s) else _MAX_SOLVE_S
+
+
+def _own_us(arena: Arena, priced: PricedProblem, time_limit_s: float) -> float:
+    """Return what the graph costs that an e-graph began with."""
     own = arena.session.model_nodes()
     others = [
         index
         for index, cluster in enumerate(priced.clusters)
         if any(enode.is_operator and enode not in own for enode in cluster.enodes)
     ]
-    start = solve(forbid(priced.problem, others), time_limit_s=time_limit_s, work_limit=_MAX_SOLVE_WORK).selection
-    return Found(arena=arena, choice=priced.choice(selection), cost_us=selection.cost_us, start_us=start.cost_us)
+    problem = forbid(priced.problem, others)
+    return solve(problem, time_limit_s=time_limit_s, work_limit=_MAX_SOLVE_WORK).selection.cost_us

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import itertools
+import random
 from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
@@ -17,7 +18,8 @@ from eqsat.extraction.greedy import greedy_dag
 from eqsat.search.interface import Arena, Outcome, SearchBudget, StopReason
 from eqsat.search.restarts import Restarts, play_with_restarts
 from eqsat.search.saturation import Saturate
-from tests.finalists import models
+from tests.finalists import models, pricing
+from tests.finalists.fake_runtime import FakeRuntime
 from tests.rl import worlds
 
 ROOM = 8
@@ -144,6 +146,40 @@ def test_a_gain_is_judged_by_prices_as_they_are_now(tmp_path: Path) -> None:
         assert next(powers) > 2
         costs.append(exact_us(arena, outcome))
     assert costs[0] == pytest.approx(costs[1])
+
+
+def test_a_gain_that_vanishes_when_the_graph_is_made_is_followed_once(tmp_path: Path) -> None:
+    """The sum that keeps a normalisation from being fused is dear; elsewhere an addition looks cheap."""
+    nodes = [
+        models.node("Add", "x z", "s"),
+        models.node("LayerNormalization", "s w b", "y"),
+        models.node("Tanh", "s", "t"),
+    ]
+    constants = {"w": models.weights(4), "b": models.weights(4)}
+    model = models.make(nodes, [("x", [2, 4]), ("z", [2, 4])], [("y", [2, 4]), ("t", [2, 4])], constants)
+    there = "(rewrite (Add p q) (Sum (Cons p (Cons q (Nil)))) :when ((= (shape p) (shape q)))"
+    back = "(rewrite (Sum (Cons p (Cons q (Nil)))) (Add p q)"
+    rules = models.rules(f'{there} :ruleset opt :name "there")', f'{back} :ruleset opt :name "back")')
+    table = {"LayerNormalization": 20.0, "Add": 3.0, "Sum": 40.0}
+    by = pricing.pricer(FakeRuntime(table), tmp_path / "prices.sqlite")
+
+    dear = [["LayerNormalization"], ["LayerNormalization", "Add"]]
+
+    def build(session: Session) -> PricedProblem:
+        priced = pricing.priced(session, by)
+        cost_us = [
+            200.0 if [enode.operator for enode in cluster.enodes] in dear else us
+            for cluster, us in zip(priced.clusters, priced.problem.cost_us, strict=True)
+        ]
+        return replace(priced, problem=replace(priced.problem, cost_us=cost_us))
+
+    session = models.session(tmp_path, model, rules)
+    arena = Arena(session=session, build_problem=build, settle=build, clock=lambda: 0.0, rng=random.Random(0))
+    recorder = Recorder(StopReason.NO_GAIN)
+    play_with_restarts(recorder, arena, SearchBudget(max_enodes=1_000), Restarts())
+    assert len(recorder.sessions) == 2
+    last = arena.build_problem(recorder.sessions[-1])
+    assert solve(last.problem, time_limit_s=10.0).selection.cost_us < 90.0, "it looks as cheap again"
 
 
 def dearer(priced: PricedProblem, is_dearer: bool) -> PricedProblem:
