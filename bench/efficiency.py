@@ -44,12 +44,13 @@ EFFORTS: Final[Mapping[Kind, Effort]] = {
     Kind.MODEL_FREE: Effort(num_updates=10, num_episodes=8, growth=GROWTH),
     Kind.IMAGINING: Effort(num_updates=4, num_episodes=2, growth=GROWTH),
     Kind.SHIPPED_MODEL_FREE: Effort(num_updates=3, num_episodes=2, growth=GROWTH),
-    Kind.SHIPPED_PLANNING: Effort(num_updates=0, num_episodes=0, growth=GROWTH),
-    Kind.SHIPPED_POLICY: Effort(num_updates=0, num_episodes=0, growth=GROWTH),
-    Kind.FRUGAL_PLANNING: Effort(num_updates=0, num_episodes=0, growth=GROWTH),
-    Kind.FRUGAL_POLICY: Effort(num_updates=0, num_episodes=0, growth=GROWTH),
-    Kind.LATER_PLANNING: Effort(num_updates=0, num_episodes=0, growth=GROWTH),
-    Kind.LATER_POLICY: Effort(num_updates=0, num_episodes=0, growth=GROWTH),
+    **dict.fromkeys(
+        (
+            *(Kind.SHIPPED_PLANNING, Kind.SHIPPED_POLICY, Kind.FRUGAL_PLANNING, Kind.FRUGAL_POLICY),
+            *(Kind.LATER_PLANNING, Kind.LATER_POLICY),
+        ),
+        Effort(num_updates=0, num_episodes=0, growth=GROWTH),
+    ),
 }
 
 
@@ -136,10 +137,8 @@ def others(offers: Sequence[tuple[Task, PriceBook]], own: int) -> dict[str, tupl
         offers: The models.
         own: Number of the one that is new.
     """
-    known: dict[str, tuple[Kernel, float]] = {}
-    for number, (_, book) in enumerate(offers):
-        known |= book.described() if number != own else {}
-    return known
+    books = [book for number, (_, book) in enumerate(offers) if number != own]
+    return {digest: told for book in books for digest, told in book.described().items()}
 
 
 def parser() -> argparse.ArgumentParser:

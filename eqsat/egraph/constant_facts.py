@@ -31,7 +31,7 @@ class Triangle:
 
 def has_equal_halves(array: np.ndarray) -> bool:
     """Return whether the two halves of the last axis hold the same numbers, at least two in all."""
-    if array.dtype.kind != "f" or not array.ndim or not 0 < array.size <= MAX_ELEMENTS or array.shape[-1] % 2:
+    if not _has_even_rows(array):
         return False
     half = array.shape[-1] // 2
     return bool(np.array_equal(array[..., :half], array[..., half:]))
@@ -39,9 +39,7 @@ def has_equal_halves(array: np.ndarray) -> bool:
 
 def has_equal_pairs(array: np.ndarray) -> bool:
     """Return whether along the last axis each element at an even place is the same as the next, at least two in all."""
-    if array.dtype.kind != "f" or not array.ndim or not 0 < array.size <= MAX_ELEMENTS or array.shape[-1] % 2:
-        return False
-    return bool(np.array_equal(array[..., 0::2], array[..., 1::2]))
+    return _has_even_rows(array) and bool(np.array_equal(array[..., 0::2], array[..., 1::2]))
 
 
 def triangle_of(array: np.ndarray) -> Triangle | None:
@@ -58,6 +56,11 @@ def triangle_of(array: np.ndarray) -> Triangle | None:
     if not np.array_equal(matrix, np.where(np.tri(size, dtype=np.bool_), low, high)):
         return None
     return Triangle(size=size, low=_finite(low), high=_finite(high))
+
+
+def _has_even_rows(array: np.ndarray) -> bool:
+    """Return whether there are floating-point numbers, not too many, an even number of them along the last axis."""
+    return array.dtype.kind == "f" and array.ndim > 0 and 0 < array.size <= MAX_ELEMENTS and array.shape[-1] % 2 == 0
 
 
 def _finite(element: np.generic) -> float:

@@ -23,7 +23,6 @@ from eqsat.search.interface import Arena, Outcome, SearchBudget, StopReason
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
-    from eqsat.cost.problem import PricedProblem
     from eqsat.egraph.enode import ENode
 
 _MIN_GAIN: Final = 1e-3
@@ -189,25 +188,17 @@ def _nodes(arena: Arena) -> Counter[tuple[str, tuple[object, ...], object]]:
 
 def cheapest(arena: Arena, budget: SearchBudget) -> Found:
     """Return the cheapest graph that the exact extraction finds in a share of the time left."""
-    time_limit_s = _solve_s(arena, budget)
-    priced = arena.settled()
-    selection = solve(priced.problem, time_limit_s=time_limit_s, work_limit=_MAX_SOLVE_WORK).selection
-    start_us = _own_us(arena, priced, time_limit_s)
-    return Found(arena=arena, choice=priced.choice(selection), cost_us=selection.cost_us, start_us=start_us)
-
-
-def _solve_s(arena: Arena, budget: SearchBudget) -> float:
     left_s = budget.deadline - arena.clock()
-    return min(_MAX_SOLVE_S, max(_SOLVE_SHARE * left_s, 0.1)) if math.isfinite(left_s) else _MAX_SOLVE_S
-
-
-def _own_us(arena: Arena, priced: PricedProblem, time_limit_s: float) -> float:
-    """Return what the graph costs that an e-graph began with."""
+    time_limit_s = min(_MAX_SOLVE_S, max(_SOLVE_SHARE * left_s, 0.1)) if math.isfinite(left_s) else _MAX_SOLVE_S
+    priced = arena.settled()
     own = arena.session.model_nodes()
     others = [
         index
         for index, cluster in enumerate(priced.clusters)
         if any(enode.is_operator and enode not in own for enode in cluster.enodes)
     ]
-    problem = forbid(priced.problem, others)
-    return solve(problem, time_limit_s=time_limit_s, work_limit=_MAX_SOLVE_WORK).selection.cost_us
+    selection, start = (
+        solve(problem, time_limit_s=time_limit_s, work_limit=_MAX_SOLVE_WORK).selection
+        for problem in (priced.problem, forbid(priced.problem, others))
+    )
+    return Found(arena=arena, choice=priced.choice(selection), cost_us=selection.cost_us, start_us=start.cost_us)

@@ -130,9 +130,8 @@ def _rotated(x: Numbers, cosines: Numbers, sines: Numbers, attributes: Attribute
     one, two = (turned[..., 0::2], turned[..., 1::2]) if is_interleaved else np.split(turned, 2, axis=-1)
     left = f.subtract(f.multiply(one, cosines), f.multiply(two, sines))
     right = f.add(f.multiply(two, cosines), f.multiply(one, sines))
-    if is_interleaved:
-        return np.concatenate([np.stack([left, right], axis=-1).reshape(turned.shape), rest], axis=-1)
-    return np.concatenate([left, right, rest], axis=-1)
+    together = np.stack([left, right], axis=-1 if is_interleaved else -2).reshape(turned.shape)
+    return np.concatenate([together, rest], axis=-1)
 
 
 def _rotary(point: Point, attributes: Attributes, inputs: Inputs) -> Numbers:
