@@ -147,6 +147,7 @@ def parser() -> argparse.ArgumentParser:
     add_flags(made, MODELS)
     made.add_argument("--agents", nargs="+", type=Kind, choices=list(EFFORTS), default=list(EFFORTS), help="which ones")
     made.add_argument("--seeds", type=int, default=5, help="trainings of each agent on each model")
+    made.add_argument("--growth", type=float, default=GROWTH, help="room, as a multiple of the model's own size")
     made.add_argument("--updates", type=int, help="updates or rounds of every agent, where other than its own")
     return made
 
@@ -158,14 +159,18 @@ def main(arguments: Sequence[str] | None = None) -> int:
     ways: list[Way] = []
     kinds = dict.fromkeys((Kind.MODEL_FREE, *given.agents))
     try:
-        with Device(given.database) as device:
+        with Device(given.database, threads=given.threads) as device:
             offers = [exported_task(name, given.size, device, Regime.ALL) for name in given.models]
             for is_later in (False, True):
                 for number, (task, book) in enumerate(offers):
                     book.others = others(offers, number) if is_later else {}
                     due = [kind for kind in kinds if kind.is_later == is_later]
                     for seed, kind in product(range(given.seeds), due):
-                        effort = replace(EFFORTS[kind], num_updates=given.updates or EFFORTS[kind].num_updates)
+                        effort = replace(
+                            EFFORTS[kind],
+                            num_updates=given.updates or EFFORTS[kind].num_updates,
+                            growth=given.growth,
+                        )
                         with tempfile.TemporaryDirectory() as folder:
                             way = train(kind, task, book, seed, effort, Path(folder))
                         ways.append(way)
@@ -174,7 +179,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
                             f"{task.name}  {kind}  seed {seed}: {way.gain:.1%}, {last.num_steps} steps, "
                             f"{last.num_prices} prices, {last.seconds:.0f} s"
                         )
-                    write_results(given.json, document(ways, device.name), "torch", "onnxruntime-gpu")
+                    write_results(given.json, document(ways, device.name, given.growth), "torch", "onnxruntime-gpu")
     except (EqsatError, UnknownModelError, UnsupportedVariantError) as error:
         sys.stderr.write(f"error: {error}\n")
         return 2
@@ -182,9 +187,9 @@ def main(arguments: Sequence[str] | None = None) -> int:
     return 0
 
 
-def document(ways: Sequence[Way], device: str) -> dict[str, Any]:
+def document(ways: Sequence[Way], device: str, growth: float) -> dict[str, Any]:
     """Return the results for JSON."""
-    return {"device": device, "growth": GROWTH, "rows": rows(ways), "ways": [asdict(way) for way in ways]}
+    return {"device": device, "growth": growth, "rows": rows(ways), "ways": [asdict(way) for way in ways]}
 
 
 if __name__ == "__main__":

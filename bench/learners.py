@@ -23,7 +23,7 @@ from eqsat.egraph.session import Session
 from eqsat.search.interface import SearchBudget
 from rl import checkpoint as policies
 from rl import train as model_free
-from rl.comparison.attempts import Attempt, Contender, Limits
+from rl.comparison.attempts import Attempt, Contender, Limits, Moment
 from rl.comparison.contenders import PolicyContender, SearchContender, arena_of
 from rl.comparison.ledger import Ledger, clock_without_measuring
 from rl.config import EpisodeConfig, TrainConfig
@@ -164,11 +164,12 @@ def add_flags(parser: argparse.ArgumentParser, models: Sequence[str]) -> None:
     """Add the flags of a command about exported models with prices measured on this machine.
 
     Args:
-        parser: Gets ``--models``, ``--size``, ``--database`` and ``--json``.
+        parser: Gets ``--models``, ``--size``, ``--threads``, ``--database`` and ``--json``.
         models: Those by default.
     """
     parser.add_argument("--models", nargs="+", default=list(models), metavar="NAME", help="models of bench.models")
     parser.add_argument("--size", default="full", choices=("small", "full"), help="size of models")
+    parser.add_argument("--threads", type=int, default=0, help="threads of ONNX Runtime; 0 is its own default")
     parser.add_argument("--database", type=Path, help="price database; the user's own by default")
     parser.add_argument("--json", type=Path, help="write everything here")
 
@@ -204,9 +205,9 @@ def train(kind: Kind, task: Task, book: PriceBook, seed: int, effort: Effort, fo
         case Kind.SHIPPED_POLICY:
             watch(*_searched(Learned(checkpoint=policies.shipped()), counted, seed, effort, clock))
         case Kind.FRUGAL_PLANNING | Kind.LATER_PLANNING:
-            points.append(_frugally(planning.foresighted(), task, book, seed, effort))
+            points += _frugally(planning.foresighted(), task, book, seed, effort)
         case Kind.FRUGAL_POLICY | Kind.LATER_POLICY:
-            points.append(_frugally(Learned(checkpoint=policies.shipped()), task, book, seed, effort))
+            points += _frugally(Learned(checkpoint=policies.shipped()), task, book, seed, effort)
         case never:
             assert_never(never)
     return Way(model=task.name, agent=kind, seed=seed, points=tuple(points))
@@ -222,18 +223,38 @@ def _searched(search: Search, task: Task, seed: int, effort: Effort, clock: Cloc
     return outcome.num_steps, 1.0 - final.cost_us() / initial_us
 
 
-def _frugally(search: Search, task: Task, book: PriceBook, seed: int, effort: Effort) -> Point:
-    """Search with those prices alone that the answer depends on; the gain is by the true prices."""
-    fallback = CalibratedPrices(measured_fits())
-    searches = SearchContender(name="", search=search, is_random=False, fallback=fallback, is_frugal=True)
+def _frugally(search: Search, task: Task, book: PriceBook, seed: int, effort: Effort) -> list[Point]:
+    """Search with those prices alone that the answer depends on.
+
+    Each time before more is measured, the graph that would be chosen is a point of the way. Its gain is by the true
+    prices, which who searches does not know: so it cannot keep what was better before, and a point counts as
+    what the way keeps from there on.
+    """
+    moments: list[Moment] = []
+    searches = SearchContender(
+        name="",
+        search=search,
+        is_random=False,
+        fallback=CalibratedPrices(measured_fits()),
+        is_frugal=True,
+        on_moment=moments.append,
+    )
     limits = Limits(max_enodes=effort.max_enodes, growth=effort.growth, max_seconds=math.inf)
     found = searches.attempt(task, book, limits, seed)
-    return Point(
+    last = Moment(
         num_steps=found.num_steps,
-        num_prices=found.num_measurements,
-        seconds=found.search_s + found.extract_s,
-        gain=1.0 - found.cost_us / found.initial_us,
+        num_measurements=found.num_measurements,
+        seconds=found.seconds,
+        cost_us=found.cost_us,
     )
+    points: list[Point] = []
+    gain = math.inf
+    for moment in reversed((*moments, last)):
+        gain = min(gain, 1.0 - moment.cost_us / found.initial_us)
+        points.append(
+            Point(num_steps=moment.num_steps, num_prices=moment.num_measurements, seconds=moment.seconds, gain=gain)
+        )
+    return points[::-1]
 
 
 def _room(session: Session, effort: Effort) -> int:

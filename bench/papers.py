@@ -95,7 +95,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     limits = Limits(max_enodes=given.max_enodes, growth=given.growth, max_seconds=given.seconds)
     attempts: list[Attempt] = []
     try:
-        with Device(given.database) as device:
+        with Device(given.database, threads=given.threads) as device:
             for name in given.models:
                 tasks = [exported_task(name, given.size, device, Regime.ALL)]
                 searches = untrained(fallback, given.searches.split(","))

@@ -20,8 +20,9 @@ from typing import Final, Self, final
 
 from eqsat.cost.beliefs import KERNEL_VERSION, Kernel
 
-SCHEMA_VERSION: Final = 1
-"""Stored in the file; a file of an older one is emptied, one of a newer one is left alone."""
+SCHEMA_VERSION: Final = 2
+"""Stored in the file; a file of an older one is emptied, one of a newer one is left alone. Since 2 prices are told next
+to the yardstick."""
 
 BUSY_TIMEOUT_S: Final = 30.0
 """How long to wait for another process to finish writing."""

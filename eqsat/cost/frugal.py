@@ -149,6 +149,7 @@ class Frugal:
         is_late: Callable[[], bool] = lambda: False,
         clock: Callable[[], float] = time.monotonic,
         on_progress: Callable[[int, int], None] = lambda _done, _total: None,
+        on_question: Callable[[Layout, ExtractionProblem], None] = lambda _layout, _problem: None,
     ) -> None:
         """Measure nothing yet.
 
@@ -160,6 +161,8 @@ class Frugal:
             is_late: Whether nothing more may be measured.
             clock: Seconds on a clock that only goes forward.
             on_progress: Is told how many of how many distinct prices are known.
+            on_question: Is told the e-graph with its prices as they are believed now, each time before it is asked what
+                is worth measuring.
         """
         self.num_believed = 0
         self._meter = meter
@@ -169,6 +172,7 @@ class Frugal:
         self._is_late = is_late
         self._clock = clock
         self._on_progress = on_progress
+        self._on_question = on_question
         self._beliefs = Beliefs()
         self._kernels: dict[str, Kernel] = {}
         self._known: dict[str, float] = {}
@@ -239,7 +243,9 @@ class Frugal:
             layout.costs_us(self._prices(goods, dict(zip(missing, prices, strict=True))))
             for prices in (posterior.medians_us(), *posterior.drawn_us(stage.num_draws, self._rng))
         )
-        weights = _weights(problem, costs_us, drawn, self._tolerance, stage.extract)
+        believed = replace(problem, cost_us=costs_us)
+        self._on_question(layout, believed)
+        weights = _weights(believed, drawn, self._tolerance, stage.extract)
         spread = dict(zip(missing, posterior.stds(), strict=True))
         return _most_wanted(weights, layout, goods, spread)[: stage.batch]
 
@@ -320,7 +326,6 @@ def _goods(clusters: Sequence[Cluster], maker: MicroMaker) -> _Goods:
 
 def _weights(
     problem: ExtractionProblem,
-    costs_us: list[float],
     drawn: Sequence[list[float]],
     tolerance: float,
     extract: Extract,
@@ -328,8 +333,7 @@ def _weights(
     """Return how much of the price each e-node is, where the cheapest graphs of a draw and of the medians differ.
 
     Args:
-        problem: The e-graph; its prices do not count.
-        costs_us: Prices by the medians.
+        problem: The e-graph with the medians.
         drawn: Prices by each draw.
         tolerance: Mean regret up to which nothing is returned.
         extract: Finds cheap graphs.
@@ -337,7 +341,7 @@ def _weights(
     Returns:
         Shares of the graph's price, added up over the draws, by e-node.
     """
-    first = extract(replace(problem, cost_us=costs_us)).enodes
+    first = extract(problem).enodes
     weights: dict[int, float] = {}
     regret = 0.0
     for draw in drawn:

@@ -18,6 +18,7 @@ from ir.writer import UnwritableError
 if TYPE_CHECKING:
     from eqsat.cost.beliefs import Kernel
     from eqsat.cost.database import PriceDatabase
+    from eqsat.runtime.measurements import Price
     from eqsat.runtime.runtime import Runtime
     from eqsat.runtime.settings import SessionSettings
 
@@ -34,7 +35,11 @@ UNMEASURED_BYTES_PER_US: Final = 4000.0
 MEASURING_S: Final = 0.15
 """Seconds for the runs of one micro-model."""
 
-MIN_RUNS: Final = 15
+MIN_RUNS: Final = 45
+"""Of one micro-model; its sessions share them."""
+
+YARDSTICK: Final = "yardstick"
+"""Signature under which it is kept how fast the device was when it was first measured; no micro-model has it."""
 
 MOST_OTHERS: Final = 200
 """Prices of one kernel from which others are foretold, the latest ones: more tell little more."""
@@ -76,6 +81,7 @@ class Pricer:
         self._now = now
         self._clock = clock
         self._device = runtime.device(settings.providers[0])
+        self._yardstick_us: float | None = None
         self._known: dict[str, float] = {}
         self._counts = {"measured": 0, "cached": 0, "failed": 0, "assumed": 0}
 
@@ -190,16 +196,29 @@ class Pricer:
             self._known[micro.signature] = math.inf
             self._counts["failed"] += 1
             return
-        latency_us = measured.without_us()
+        latency_us = measured.without_us() * self._yardstick(measured) / measured.yardstick_us
         self._known[micro.signature] = latency_us
         self._counts["measured"] += 1
+        self._keep(micro.signature, latency_us, measured)
+
+    def _yardstick(self, measured: Price) -> float:
+        """Return what the yardstick took when this device was first measured: all prices are as of then."""
+        if self._yardstick_us is None:
+            key = self._key(YARDSTICK)
+            stored = self._database.get_many([key]).get(key)
+            if stored is None:
+                self._keep(YARDSTICK, measured.yardstick_us, measured)
+            self._yardstick_us = measured.yardstick_us if stored is None else stored.latency_us
+        return self._yardstick_us
+
+    def _keep(self, signature: str, latency_us: float, measured: Price) -> None:
         stored = StoredPrice(
             latency_us=latency_us,
             spread=measured.spread,
             num_runs=measured.num_runs,
             measured_at=self._now(),
         )
-        self._database.put_many({self._key(micro.signature): stored})
+        self._database.put_many({self._key(signature): stored})
 
 
 def flat_price(cluster: Cluster) -> float | None:

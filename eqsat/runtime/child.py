@@ -127,6 +127,7 @@ class Child:
             _settings(request),
             max_seconds=request.fields["max_seconds"],
             min_runs=request.fields["min_runs"],
+            num_sessions=request.fields["num_sessions"],
             scratch=self._scratch,
         )
         return Frame(kind=Reply.OK, fields=fields)

@@ -40,15 +40,17 @@ class Profile:
 
     Attributes:
         kernel_us: Time inside the nodes: ``wall_us`` less what ONNX Runtime takes to run a model of no nodes.
-        wall_us: Median time of one run, inputs and outputs bound to the device.
-        spread: Distance of the quartiles of the runs over their median.
-        num_runs: Runs behind ``wall_us``.
+        wall_us: Lower quartile of the times of a run, inputs and outputs bound to the device.
+        yardstick_us: What the yardstick took that ran in turn with it (:mod:`eqsat.runtime.yardstick`).
+        spread: Distance of the quartiles of these runs over their median.
+        num_runs: Runs in all.
         kernels: The nodes in the order they run in; their latencies sum to ``kernel_us``. Nodes inside If, Loop and
             Scan are part of that node.
     """
 
     kernel_us: float
     wall_us: float
+    yardstick_us: float
     spread: float
     num_runs: int
     kernels: tuple[Kernel, ...]

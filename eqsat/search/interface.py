@@ -99,6 +99,7 @@ class Arena:
         clock: Seconds on a clock that only goes forward.
         rng: The only source of chance.
         on_progress: Is told what the search does.
+        on_step: Is told that candidates were applied.
         surroundings: The rest; None where a search must do without.
     """
 
@@ -108,6 +109,7 @@ class Arena:
     rng: random.Random
     settle: Callable[[Session], PricedProblem] | None = None
     on_progress: Callable[[str], None] = field(default=lambda _: None)
+    on_step: Callable[[], None] = field(default=lambda: None)
     surroundings: Surroundings | None = None
 
     def candidates(self) -> Sequence[Candidate]:
@@ -126,7 +128,9 @@ class Arena:
             max_enodes: Size of the e-graph from which on nothing more is applied, see
                 :func:`~eqsat.search.room.apply_within`.
         """
-        return apply_within(self.session, candidates, max_enodes)
+        num_applied = apply_within(self.session, candidates, max_enodes)
+        self.on_step()
+        return num_applied
 
     def priced(self) -> PricedProblem:
         """Return the e-graph as it is now, priced."""

@@ -79,6 +79,23 @@ class Attempt:
         return self.search_s + self.extract_s
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Moment:
+    """What a contender would have come to, had it ended on the way.
+
+    Attributes:
+        num_steps: Choices made so far.
+        num_measurements: Distinct prices that it had asked for.
+        seconds: Of search and extraction so far, without those of measurements.
+        cost_us: Price of the graph that it would have chosen, all of it measured.
+    """
+
+    num_steps: int
+    num_measurements: int
+    seconds: float
+    cost_us: float
+
+
 class Contender(Protocol):
     """Takes part in a comparison."""
 

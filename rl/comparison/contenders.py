@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import random
 import time
+from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from functools import partial
 from typing import TYPE_CHECKING, Final, final
@@ -19,7 +20,7 @@ from eqsat.egraph.session import Session
 from eqsat.extraction.cpsat import solve
 from eqsat.extraction.problem import select
 from eqsat.search.interface import Arena, SearchBudget, StopReason, Surroundings
-from rl.comparison.attempts import Attempt, Contender, Limits
+from rl.comparison.attempts import Attempt, Contender, Limits, Moment
 from rl.comparison.ledger import Ledger, PriceBook, clock_without_measuring
 from rl.env import EGraphEnv, Settings, Truncation
 from rl.policy import Policy
@@ -27,9 +28,9 @@ from rl.scene import priced_problem
 from rl.tracker import Tracker
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Iterator
 
-    from eqsat.cost.problem import PricedProblem
+    from eqsat.cost.problem import Layout, PricedProblem
     from eqsat.extraction.problem import ExtractionProblem, Selection
     from eqsat.search.interface import Search
     from rl.checkpoint import Checkpoint
@@ -60,7 +61,14 @@ def arena_of(task: Task, session: Session, clock: Clock, seed: int) -> Arena:
     )
 
 
-def frugal_arena_of(task: Task, ledger: Ledger, session: Session, clock: Clock, seed: int) -> Arena:
+def frugal_arena_of(
+    task: Task,
+    ledger: Ledger,
+    session: Session,
+    clock: Clock,
+    seed: int,
+    on_question: Callable[[Layout, ExtractionProblem], None] = lambda _layout, _problem: None,
+) -> Arena:
     """Return a task's model on offer to a search, with prices that are measured where the answer depends on them.
 
     Args:
@@ -69,8 +77,9 @@ def frugal_arena_of(task: Task, ledger: Ledger, session: Session, clock: Clock, 
         session: The e-graph of its model.
         clock: Seconds on a clock that only goes forward.
         seed: Seed of every draw.
+        on_question: See :class:`~eqsat.cost.frugal.Frugal`.
     """
-    frugal = Frugal(ledger, seed=seed, is_late=lambda: ledger.is_spent)
+    frugal = Frugal(ledger, seed=seed, is_late=lambda: ledger.is_spent, on_question=on_question)
 
     def build(session: Session) -> PricedProblem:
         return frugal.problem(session, MicroMaker(session, task.sizes), task.provider)
@@ -89,6 +98,64 @@ def frugal_arena_of(task: Task, ledger: Ledger, session: Session, clock: Clock, 
 
 
 @final
+class _Watch:
+    """Counts the seconds and the steps of a search; what is asked on its behalf but not for it takes no time."""
+
+    def __init__(
+        self,
+        true: Task,
+        ledger: Ledger,
+        limits: Limits,
+        clock: Clock,
+        on_moment: Callable[[Moment], None] | None,
+    ) -> None:
+        self._task = true
+        self._ledger = ledger
+        self._limits = limits
+        self._clock = clock
+        self._on_moment = on_moment
+        self._num_steps = 0
+        self._began_s = clock()
+        self._true: tuple[Layout, ExtractionProblem] | None = None
+
+    def clock(self) -> float:
+        """Return the seconds since the beginning."""
+        return self._clock() - self._began_s
+
+    @contextmanager
+    def aside(self) -> Iterator[None]:
+        """Stop the clock."""
+        stopped_s = self._clock()
+        try:
+            yield
+        finally:
+            self._began_s += self._clock() - stopped_s
+
+    def on_step(self) -> None:
+        """Count a step."""
+        self._num_steps += 1
+
+    def on_question(self, layout: Layout, believed: ExtractionProblem) -> None:
+        """Tell what the graph costs that would be found if the search ended now."""
+        if self._on_moment is None:
+            return
+        with self.aside():
+            searched_s, began_s = self.clock(), self._clock()
+            found = _extracted(believed, self._limits)
+            extract_s = self._clock() - began_s
+            if self._true is None or self._true[0] is not layout:
+                self._true = layout, _true_problem(self._task, layout)
+            self._on_moment(
+                Moment(
+                    num_steps=self._num_steps,
+                    num_measurements=len(self._ledger.asked),
+                    seconds=searched_s + extract_s,
+                    cost_us=select(self._true[1], found.choice).cost_us,
+                )
+            )
+
+
+@final
 @dataclass(frozen=True, slots=True, kw_only=True)
 class SearchContender(Contender):
     """A search of the product.
@@ -100,6 +167,7 @@ class SearchContender(Contender):
         fallback: Prices where no more may be measured; what is frugal has its own beliefs.
         is_frugal: Whether prices are measured where the answer depends on them; all of them otherwise.
         clock: Seconds on a clock that only goes forward.
+        on_moment: Is told what one that is frugal would come to, each time before it measures more.
     """
 
     name: str
@@ -108,31 +176,31 @@ class SearchContender(Contender):
     fallback: PriceSource
     is_frugal: bool = False
     clock: Clock = time.monotonic
+    on_moment: Callable[[Moment], None] | None = None
 
     @override
     def attempt(self, task: Task, book: PriceBook, limits: Limits, seed: int) -> Attempt:
-        clock = clock_without_measuring(book, self.clock)
         ledger = Ledger(book, allowance=limits.max_measurements, fallback=self.fallback)
         true = replace(task, prices=Ledger(book))
-        began = clock()
+        watch = _Watch(true, ledger, limits, clock_without_measuring(book, self.clock), self.on_moment)
         session = Session(task.graph, task.rules)
-        loaded = clock()
-        initial_us = _extracted(_problem(true, session), limits).cost_us
+        with watch.aside():
+            initial_us = _extracted(_problem(true, session), limits).cost_us
         if self.is_frugal:
-            arena = frugal_arena_of(task, ledger, session, clock, seed)
+            arena = frugal_arena_of(task, ledger, session, watch.clock, seed, watch.on_question)
         else:
-            arena = arena_of(replace(task, prices=ledger), session, clock, seed)
-        started = clock()
+            arena = arena_of(replace(task, prices=ledger), session, watch.clock, seed)
+        arena = replace(arena, on_step=watch.on_step)
         budget = SearchBudget(
-            deadline=started + limits.max_seconds - (loaded - began),
+            deadline=limits.max_seconds,
             max_enodes=limits.enodes_from(session.size().num_enodes),
             max_steps=limits.max_steps,
         )
         outcome = self.search.run(arena, budget)
-        searched = clock()
+        search_s = watch.clock()
         session = outcome.session or session
         selection = _extracted(replace(arena, session=session).settled().problem, limits)
-        extracted = clock()
+        extract_s = watch.clock() - search_s
         known = (_laid_out if self.is_frugal else _problem)(true, session)
         return Attempt(
             contender=self.name,
@@ -140,8 +208,8 @@ class SearchContender(Contender):
             seed=seed,
             initial_us=initial_us,
             cost_us=select(known, selection.choice).cost_us,
-            search_s=loaded - began + searched - started,
-            extract_s=extracted - searched,
+            search_s=search_s,
+            extract_s=extract_s,
             num_measurements=len(ledger.asked),
             num_enodes=session.size().num_enodes,
             num_steps=outcome.num_steps,
@@ -269,9 +337,12 @@ _REASONS: Final = {
 
 def _laid_out(task: Task, session: Session) -> ExtractionProblem:
     """Return a session with a task's prices, its e-nodes numbered as a frugal arena numbers them."""
-    maker = MicroMaker(session, task.sizes)
-    layout = lay_out(session, maker, task.provider)
-    return layout.priced(task.prices.price(session, layout.wanted(), maker)).problem
+    return _true_problem(task, lay_out(session, MicroMaker(session, task.sizes), task.provider))
+
+
+def _true_problem(task: Task, layout: Layout) -> ExtractionProblem:
+    maker = MicroMaker(layout.session, task.sizes)
+    return layout.priced(task.prices.price(layout.session, layout.wanted(), maker)).problem
 
 
 def _problem(task: Task, session: Session) -> ExtractionProblem:

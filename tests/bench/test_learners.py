@@ -83,10 +83,22 @@ def test_a_way_counts_what_an_agent_asked_for(tmp_path: Path, task: Task, kind: 
 @pytest.mark.parametrize("kind", [*SHIPPED, *FRUGAL])
 def test_what_ships_searches_without_training(tmp_path: Path, task: Task, kind: Kind) -> None:
     found = train(kind, task, PriceBook(source=TablePrices()), 0, EFFORT, tmp_path / "training")
-    (point,) = found.points
-    assert point.num_steps > 0
-    assert point.num_prices > 0
-    assert point.gain > 0.1
+    last = found.points[-1]
+    assert last.num_steps > 0
+    assert last.num_prices > 0
+    assert last.gain > 0.1
+    assert (len(found.points) > 1) is (kind in FRUGAL)
+
+
+@pytest.mark.parametrize("kind", FRUGAL)
+def test_who_does_not_know_the_prices_cannot_keep_what_was_better_before(
+    tmp_path: Path, task: Task, kind: Kind
+) -> None:
+    found = train(kind, task, PriceBook(source=TablePrices()), 0, EFFORT, tmp_path / "training")
+    for name in ("num_steps", "num_prices", "gain"):
+        values = [getattr(point, name) for point in found.points]
+        assert values == sorted(values)
+    assert found.points[0].num_prices == 0
 
 
 def test_a_trained_contender_pays_for_its_training(task: Task) -> None:

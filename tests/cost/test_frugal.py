@@ -239,6 +239,18 @@ def test_what_was_not_measured_is_counted_and_told(session: Session) -> None:
     assert told[-1] == (len(meter.asked), total)
 
 
+def test_every_question_is_told_with_the_prices_as_they_are_believed_then(session: Session) -> None:
+    meter, maker, told = Table(), MicroMaker(session, {}), list[tuple[int, Sequence[float]]]()
+    frugal = Frugal(meter, on_question=lambda _, problem: told.append((len(meter.asked), problem.cost_us)))
+    believed = frugal.problem(session, maker, CPU_PROVIDER).problem.cost_us
+    settled = frugal.settle(session, maker, CPU_PROVIDER)
+    nums = [num for num, _ in told]
+    assert nums == sorted(nums)
+    assert (nums[0], nums[-1]) == (0, len(meter.asked))
+    assert told[0][1] == pytest.approx(believed)
+    assert told[-1][1] == pytest.approx(settled.problem.cost_us)
+
+
 def test_a_layout_with_prices_is_the_problem_that_is_built_at_once(session: Session, tmp_path: Path) -> None:
     prices = {name: float(number + 1) for number, name in enumerate(OPERATORS)}
     by = pricing.pricer(FakeRuntime(prices), tmp_path / "db.sqlite")

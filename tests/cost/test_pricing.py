@@ -12,9 +12,11 @@ import onnx.helper
 import pytest
 
 from eqsat.cost.micro import Cluster, MicroMaker
-from eqsat.cost.pricing import VIEW_US, Pricer
+from eqsat.cost.pricing import VIEW_US, Pricer, flat_price
+from eqsat.cost.problem import lay_out
 from eqsat.egraph.session import Session
 from eqsat.report import PriceAccount
+from eqsat.runtime import CPU_PROVIDER
 from tests.finalists import models, pricing
 from tests.finalists.fake_runtime import FakeRuntime
 
@@ -90,6 +92,26 @@ def test_one_pricer_asks_the_database_once(session: Session, tmp_path: Path) -> 
     prices(session, by)
     prices(session, by)
     assert by.account == account(measured=2)
+
+
+def test_a_device_that_is_slow_just_now_has_the_same_prices(session: Session, tmp_path: Path) -> None:
+    at_rest, busy, later = FakeRuntime(), FakeRuntime(), FakeRuntime()
+    slowness = itertools.count(1)
+    busy.slowness = lambda: float(next(slowness))
+    expected = pricing.priced(session, pricing.pricer(at_rest, tmp_path / "one.sqlite")).problem.cost_us
+    found = pricing.priced(session, pricing.pricer(busy, tmp_path / "two.sqlite")).problem.cost_us
+    assert busy.num_priced == at_rest.num_priced > 1
+    assert found == pytest.approx(expected)
+    by = pricing.pricer(later, tmp_path / "three.sqlite")
+    maker = MicroMaker(session, {})
+    first, *others = (each for each in lay_out(session, maker, CPU_PROVIDER).wanted() if flat_price(each) is None)
+    later.slowness = lambda: 2.0
+    by.price([first], maker)
+    later.slowness = lambda: 3.0
+    again = pricing.pricer(later, tmp_path / "three.sqlite")
+    prices = again.price([first, *others], maker)
+    plain = pricing.pricer(at_rest, tmp_path / "one.sqlite").price([first, *others], maker)
+    assert prices == pytest.approx({cluster: 2.0 * price_us for cluster, price_us in plain.items()})
 
 
 def test_after_the_deadline_sizes_decide(session: Session, tmp_path: Path) -> None:

@@ -36,6 +36,7 @@ class FakeRuntime:
         stop_reason: Why every test ends.
         num_priced: Micro-models that were measured.
         compared: The operators of both models of every test.
+        slowness: By how much the device is slower just now than it can be.
     """
 
     def __init__(
@@ -57,6 +58,7 @@ class FakeRuntime:
         self.compared: list[tuple[list[str], list[str]]] = []
         self.on_compare: Callable[[], None] = lambda: None
         self.on_price: Callable[[], None] = lambda: None
+        self.slowness: Callable[[], float] = lambda: 1.0
         self._runner = InProcessRunner()
 
     def as_runtime(self) -> Runtime:
@@ -85,9 +87,17 @@ class FakeRuntime:
         proto = onnx.load_model_from_string(model)
         self._refuse(proto)
         onnx.checker.check_model(proto)
-        latency_us = sum(self.alone_us.get(node.op_type, 10.0) for node in proto.graph.node)
+        slowness = self.slowness()
+        latency_us = slowness * sum(self.alone_us.get(node.op_type, 10.0) for node in proto.graph.node)
         kernel = Kernel(name="", op_type="All", provider="table", latency_us=latency_us)
-        return Profile(kernel_us=latency_us, wall_us=latency_us, spread=0.0, num_runs=min_runs, kernels=(kernel,))
+        return Profile(
+            kernel_us=latency_us,
+            wall_us=latency_us,
+            yardstick_us=slowness,
+            spread=0.0,
+            num_runs=min_runs,
+            kernels=(kernel,),
+        )
 
     def optimized_fingerprint(self, model: Path, settings: SessionSettings) -> str:
         proto = onnx.load_model(model)

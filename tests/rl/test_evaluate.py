@@ -20,7 +20,7 @@ from eqsat.errors import UsageError
 from eqsat.search.mcts import Mcts
 from rl import evaluate
 from rl.checkpoint import Checkpoint, save
-from rl.comparison.attempts import Attempt, Limits
+from rl.comparison.attempts import Attempt, Limits, Moment
 from rl.comparison.baselines import BASELINES, baselines
 from rl.comparison.command import policies
 from rl.comparison.contenders import STOPPED, PolicyContender
@@ -195,6 +195,23 @@ def test_what_measures_what_is_needed_measures_less_and_is_judged_by_the_true_pr
     assert whole.cost_us <= part.cost_us < 1.1 * whole.cost_us
     held = needed.attempt(task, book, Limits(max_measurements=1), 0)
     assert held.num_measurements <= 1
+
+
+def test_what_would_have_come_of_a_search_is_told_on_the_way_and_changes_nothing(task: Task) -> None:
+    (contender,) = baselines(TablePrices(), ["ppo:prices=needed"])
+    times, told = itertools.count(), list[Moment]()
+    seen = replace(contender, clock=lambda: float(next(times)), on_moment=told.append)
+    unseen = replace(contender, clock=lambda: 0.0)
+    one, other = (each.attempt(task, PriceBook(source=TablePrices()), Limits(), 0) for each in (seen, unseen))
+    assert replace(one, search_s=0.0, extract_s=0.0) == replace(other, search_s=0.0, extract_s=0.0)
+    assert len(told) > 1
+    for name in ("num_steps", "num_measurements"):
+        values = [getattr(moment, name) for moment in (*told, one)]
+        assert values == sorted(values)
+    assert 0.0 < told[0].seconds < one.seconds
+    assert told[0].num_measurements == 0 < one.num_measurements
+    assert told[-1].num_measurements == one.num_measurements
+    assert told[-1].cost_us == one.cost_us
 
 
 def test_a_search_that_comes_too_late_changes_nothing(task: Task) -> None:

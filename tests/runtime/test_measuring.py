@@ -62,6 +62,18 @@ def test_the_price_of_a_matmul_is_the_price_of_its_kernel(runtime: Runtime, sett
     assert 0 < price.kernel_us <= price.wall_us
     assert math.isclose(sum(kernel.latency_us for kernel in price.kernels), price.kernel_us)
     assert price.num_runs >= 20
+    assert price.yardstick_us > 0
+
+
+def test_fresh_sessions_share_the_runs_as_far_as_time_allows(runtime: Runtime, settings: SessionSettings) -> None:
+    model, feeds = models.matmul(), models.matmul_feeds()
+    alone, shared, late = (
+        runtime.price(model, feeds, settings, max_seconds=seconds, min_runs=900, num_sessions=number)
+        for seconds, number in ((5.0, 1), (5.0, 3), (1e-9, 3))
+    )
+    assert alone.num_runs >= 900
+    assert shared.num_runs >= 900
+    assert late.num_runs == 3
 
 
 def test_prices_show_what_the_provider_fused(runtime: Runtime, settings: SessionSettings) -> None:
