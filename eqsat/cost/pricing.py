@@ -196,12 +196,12 @@ class Pricer:
             self._known[micro.signature] = math.inf
             self._counts["failed"] += 1
             return
-        latency_us = measured.without_us() * self._yardstick(measured) / measured.yardstick_us
+        latency_us = measured.without_us() * self._reference_us(measured) / measured.yardstick_us
         self._known[micro.signature] = latency_us
         self._counts["measured"] += 1
         self._keep(micro.signature, latency_us, measured)
 
-    def _yardstick(self, measured: Price) -> float:
+    def _reference_us(self, measured: Price) -> float:
         """Return what the yardstick took when this device was first measured: all prices are as of then."""
         if self._yardstick_us is None:
             key = self._key(YARDSTICK)

@@ -21,8 +21,8 @@ class TableDevice:
 
     name = "table"
 
-    def __init__(self, database: Path | None) -> None:
-        self.database = database
+    def __init__(self, database: Path | None, *, threads: int = 0) -> None:
+        self.database, self.threads = database, threads
 
     def __enter__(self) -> TableDevice:
         return self
