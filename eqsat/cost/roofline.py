@@ -46,9 +46,20 @@ PARTIAL: Final = frozenset({"Gather", "GatherND", "GatherElements", "Slice", "Ex
 """Operators that read no more than they write."""
 
 
+NORMALIZATIONS: Final = frozenset({"LayerNormalization", "RMSNormalization", "SimplifiedLayerNormalization"})
+"""Operators that may be one kernel with an addition before them."""
+
+
 def kernel(session: Session, cluster: Cluster) -> str:
-    """Return the name of the kernel that runs a cluster, as far as its speed depends on more than operator and size."""
-    return "+".join(_variant(session, enode.operator, enode.children) for enode in cluster.enodes)
+    """Return the name of the kernel that runs a cluster, as far as its speed depends on more than operator and size.
+
+    ONNX Runtime makes one kernel of an addition and a normalisation of three dimensions, and of no others.
+    """
+    names = [_variant(session, enode.operator, enode.children) for enode in cluster.enodes]
+    if len(names) > 1 and names[0] in NORMALIZATIONS:
+        source = session.mirror.types[cluster.links[0]]
+        names[0] += f"/{source.rank}d" if isinstance(source, TensorType) else ""
+    return "+".join(names)
 
 
 def _variant(session: Session, operator: str, children: Sequence[int]) -> str:
@@ -138,6 +149,8 @@ def _flops(enode: ENode, inputs: Sequence[_Types], outputs: _Types) -> float:
         return arithmetic(enode, tensors, num_results)
     if enode.operator in COSTLY:
         return COSTLY_FLOPS * num_results
+    if enode.operator in PARTIAL:
+        return CHEAP_FLOPS * num_results
     return CHEAP_FLOPS * max(num_results, sum(_num_elements(type_) for type_ in tensors[:1]))
 
 

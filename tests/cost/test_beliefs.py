@@ -65,6 +65,14 @@ def test_what_cannot_run_says_nothing_of_others() -> None:
     assert beliefs.about([Kernel("MatMul", 8.0)]).medians_us() == pytest.approx([8.0])
 
 
+def test_what_takes_no_time_to_speak_of_says_no_more_than_that() -> None:
+    tiny, none = Beliefs(), Beliefs()
+    tiny.observe("a", Kernel("Cast", 1.0), 0.9)
+    none.observe("a", Kernel("Cast", 1.0), 1e-3)
+    kernels = [Kernel("Cast", 50.0), Kernel("Relu", 5.0)]
+    assert tiny.about(kernels).log_us == pytest.approx(none.about(kernels).log_us)
+
+
 def test_what_is_learnt_again_replaces_what_was_learnt_before() -> None:
     once, twice = Beliefs(), Beliefs()
     for price_us in (99.0, 20.0, 20.0):

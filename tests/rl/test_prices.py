@@ -5,11 +5,12 @@ from __future__ import annotations
 from pathlib import Path
 
 import numpy as np
+import onnx
 import pytest
 
 from eqsat.cost.micro import Cluster, MicroMaker
 from eqsat.cost.pricing import VIEW_US
-from eqsat.cost.roofline import BYTES_PER_US, COSTLY_FLOPS, FLOPS_PER_US, LAUNCH_US
+from eqsat.cost.roofline import BYTES_PER_US, COSTLY_FLOPS, FLOPS_PER_US, LAUNCH_US, kernel
 from eqsat.egraph.session import Session
 from rl.prices import TablePrices
 from tests.finalists import models
@@ -41,6 +42,31 @@ def test_other_operators_cost_their_elements(tmp_path: Path) -> None:
     assert found["Tanh"] == pytest.approx(LAUNCH_US + max(COSTLY_FLOPS * 64_000 / FLOPS_PER_US, 512_000 / BYTES_PER_US))
     assert found["Reshape"] == VIEW_US
     assert found["Input"] == found["Const"] == 0.0
+
+
+def test_what_picks_some_of_a_table_costs_what_it_picks(tmp_path: Path) -> None:
+    def cost(num_rows: int) -> float:
+        constants = {"table": models.weights(num_rows, 64)}
+        nodes = [models.node("Cast", "x", "i", to=onnx.TensorProto.INT64), models.node("Gather", "table i", "y")]
+        model = models.make(nodes, [("x", [16])], [("y", [16, 64])], constants)
+        return prices(models.session(tmp_path, model, models.rules()))["Gather"]
+
+    assert cost(100) == cost(100_000) == pytest.approx(LAUNCH_US + (2 * 4 * 16 * 64 + 8 * 16) / BYTES_PER_US)
+
+
+@pytest.mark.parametrize("operator", ["Add", "Sum"])
+def test_a_normalisation_of_three_dimensions_is_another_kernel_with_an_addition(tmp_path: Path, operator: str) -> None:
+    def name(*shape: int) -> str:
+        nodes = [models.node(operator, "x x", "s"), models.node("LayerNormalization", "s g", "y")]
+        model = models.make(nodes, [("x", shape)], [("y", shape)], {"g": models.weights(8)})
+        session = models.session(tmp_path, model, models.rules())
+        by_operator = {enode.operator: (handle, enode) for handle, (enode,) in session.eclasses()}
+        (link, inner), (_, outer) = by_operator[operator], by_operator["LayerNormalization"]
+        assert kernel(session, Cluster((outer,))) == "LayerNormalization"
+        return kernel(session, Cluster((outer, inner), (link,)))
+
+    assert name(4, 8) == f"LayerNormalization/2d+{operator}"
+    assert name(2, 4, 8) == f"LayerNormalization/3d+{operator}"
 
 
 def test_a_convolution_costs_its_window(tmp_path: Path) -> None:
