@@ -37,7 +37,7 @@ if TYPE_CHECKING:
     from eqsat.cost.problem import Layout
     from eqsat.extraction.problem import ExtractionProblem, Selection
 
-MODELS: Final = ("roberta-2l", "gpt2-2l", "vit-2l")
+MODELS: Final = ("roberta-2l", "vit-2l", "gpt2-2l")
 MAX_ROUNDS: Final = 6
 MAX_ENODES: Final = 1_500
 """E-nodes at which no further round of rewrites is made."""
@@ -157,12 +157,17 @@ def gains(problems: Sequence[ExtractionProblem], others: frozenset[int]) -> tupl
 def deviation(tables: Sequence[dict[str, float]]) -> float:
     """Return the root of the mean variance of the logarithm of a price, of those that count.
 
+    What all prices of a table have in common does not count: no choice depends on it.
+
     Args:
         tables: Prices in microseconds by signature, the same signatures in each.
     """
     rows = [[table[signature] for table in tables] for signature in tables[0]]
-    logs = [np.log(row) for row in rows if all(MIN_US <= price_us < math.inf for price_us in row)]
-    return float(np.sqrt(np.mean([np.var(row, ddof=1) for row in logs]))) if logs else 0.0
+    counting = [row for row in rows if all(MIN_US <= price_us < math.inf for price_us in row)]
+    if not counting:
+        return 0.0
+    logs = np.log(counting)
+    return float(np.sqrt(np.var(logs - logs.mean(axis=0), axis=1, ddof=1).mean()))
 
 
 def _solved(problem: ExtractionProblem) -> Selection:

@@ -35,12 +35,12 @@ def test_equal_prices_keep_what_they_promise() -> None:
     assert promised == kept == pytest.approx(0.6)
 
 
-def test_only_prices_that_count_deviate() -> None:
+def test_only_prices_that_count_deviate_and_not_by_what_all_have_in_common() -> None:
     tables = [
-        {"a": 10.0, "tiny": 0.1, "failing": math.inf, "same": 20.0},
-        {"a": 10.0 * math.e, "tiny": 4.0, "failing": math.inf, "same": 20.0},
+        {"a": 10.0, "b": 20.0, "tiny": 0.1, "failing": math.inf},
+        {"a": 30.0 * math.e, "b": 60.0 / math.e, "tiny": 4.0, "failing": math.inf},
     ]
-    assert repricing.deviation(tables) == pytest.approx(math.sqrt(0.5 / 2))
+    assert repricing.deviation(tables) == pytest.approx(math.sqrt(0.5))
     assert repricing.deviation([{"tiny": 1.0}, {"tiny": 2.0}]) == 0.0
 
 
