@@ -12,7 +12,7 @@ import math
 import sys
 import tempfile
 import time
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
@@ -34,7 +34,7 @@ from rl.comparison.device import Device
 from rl.families.regimes import Regime
 
 if TYPE_CHECKING:
-    from eqsat.cost.problem import Layout
+    from eqsat.cost.problem import Layout, PricedProblem
     from eqsat.extraction.problem import ExtractionProblem, Selection
 
 MODELS: Final = ("roberta-2l", "vit-2l", "gpt2-2l")
@@ -84,7 +84,7 @@ def reprice(name: str, size: str, threads: int, times: int) -> Repricing:
         UnsupportedVariantError: The model cannot be exported in that form.
     """
     layout: Layout | None = None
-    problems: list[ExtractionProblem] = []
+    pricings: list[PricedProblem] = []
     tables: list[dict[str, float]] = []
     spent_s = 0.0
     for _ in range(times):
@@ -97,13 +97,14 @@ def reprice(name: str, size: str, threads: int, times: int) -> Repricing:
             began = time.monotonic()
             prices = book.source.price(layout.session, layout.wanted(), maker)
             spent_s += time.monotonic() - began
-            problems.append(layout.priced(prices).problem)
+            pricings.append(layout.priced(prices))
             micros = {cluster: micro_or_price(cluster, maker) for cluster in prices}
             tables.append(
                 {micro.signature: prices[each] for each, micro in micros.items() if not isinstance(micro, float)}
             )
     assert layout is not None
-    promised, kept = gains(problems, rewritten(layout))
+    others = pricings[0].rewritten(layout.session.model_nodes())
+    promised, kept = gains([priced.problem for priced in pricings], others)
     return Repricing(
         model=name,
         num_prices=len(tables[0]),
@@ -124,17 +125,7 @@ def grown(session: Session) -> Session:
     return session
 
 
-def rewritten(layout: Layout) -> frozenset[int]:
-    """Return the e-nodes of the problem that are not the model's own."""
-    own = layout.session.model_nodes()
-    return frozenset(
-        index
-        for index, (_, cluster) in enumerate(layout.behind)
-        if any(enode.is_operator and enode not in own for enode in cluster.enodes)
-    )
-
-
-def gains(problems: Sequence[ExtractionProblem], others: frozenset[int]) -> tuple[float, float]:
+def gains(problems: Sequence[ExtractionProblem], others: Collection[int]) -> tuple[float, float]:
     """Return the mean gain of the cheapest graphs by their own prices, and by those of the other problems.
 
     Args:

@@ -45,6 +45,18 @@ class PricedProblem:
     canonical: tuple[int, ...]
     groups: Mapping[str, frozenset[int]]
 
+    def rewritten(self, own: Collection[ENode]) -> list[int]:
+        """Return the e-nodes of the problem that hold an operator which is not the model's own.
+
+        Args:
+            own: E-nodes of the model, see :meth:`~eqsat.egraph.session.Session.model_nodes`.
+        """
+        return [
+            index
+            for index, cluster in enumerate(self.clusters)
+            if any(enode.is_operator and enode not in own for enode in cluster.enodes)
+        ]
+
     def choice(self, selection: Selection) -> dict[int, ENode]:
         """Return the e-node chosen for each e-class, those inside clusters too; never a cyclic choice.
 

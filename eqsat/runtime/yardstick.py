@@ -25,8 +25,6 @@ if TYPE_CHECKING:
 _SHAPES: Final = {"MatMul": ((64, 128), (128, 128)), "Add": ((64, 512), (64, 512))}
 """One that computes and one that moves data, each small enough to leave the caches to what is measured."""
 
-_NUM_WARM_UP_RUNS: Final = 3
-
 
 @final
 @dataclass(slots=True)
@@ -81,10 +79,7 @@ def _runners(settings: SessionSettings) -> tuple[Runner, ...]:
     made = []
     for operator, shapes in _SHAPES.items():
         feeds = {name: np.ones(shape, dtype=np.float32) for name, shape in zip(PAIR_INPUTS, shapes, strict=True)}
-        runner = Runner(create_session(pair_model(operator), settings), feeds, settings.providers)
-        for _ in range(_NUM_WARM_UP_RUNS):
-            runner.run()
-        made.append(runner)
+        made.append(Runner(create_session(pair_model(operator), settings), feeds, settings.providers))
     return tuple(made)
 
 

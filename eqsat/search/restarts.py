@@ -191,12 +191,7 @@ def cheapest(arena: Arena, budget: SearchBudget) -> Found:
     left_s = budget.deadline - arena.clock()
     time_limit_s = min(_MAX_SOLVE_S, max(_SOLVE_SHARE * left_s, 0.1)) if math.isfinite(left_s) else _MAX_SOLVE_S
     priced = arena.settled()
-    own = arena.session.model_nodes()
-    others = [
-        index
-        for index, cluster in enumerate(priced.clusters)
-        if any(enode.is_operator and enode not in own for enode in cluster.enodes)
-    ]
+    others = priced.rewritten(arena.session.model_nodes())
     selection, start = (
         solve(problem, time_limit_s=time_limit_s, work_limit=_MAX_SOLVE_WORK).selection
         for problem in (priced.problem, forbid(priced.problem, others))
