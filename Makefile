@@ -6,6 +6,8 @@ STAMP := $(VENV)/.installed
 EXAMPLE := .cache/models/example-bert-4l.onnx
 MODEL ?=
 ARGS ?=
+# Two workers or more make the most of few cores; each needs 2 GB.
+PYTEST := $(BIN)/python -m pytest -n auto --maxprocesses 4
 
 .DEFAULT_GOAL := help
 .PHONY: run test test-all check bench format docs help clean
@@ -14,10 +16,10 @@ run: $(STAMP) $(if $(MODEL),,$(EXAMPLE)) ## optimise MODEL=path.onnx (default: a
 	$(BIN)/python -m eqsat.run $(ARGS) "$(or $(MODEL),$(EXAMPLE))"
 
 test: $(STAMP) ## run the tests
-	$(BIN)/python -m pytest $(ARGS)
+	$(PYTEST) $(ARGS)
 
 test-all: $(STAMP) ## run every test, the slow ones too
-	$(BIN)/python -m pytest -m "" $(ARGS)
+	$(PYTEST) -m "" $(ARGS)
 
 check: $(STAMP) ## lint, formatting, types, layers, documentation
 	$(BIN)/ruff check .

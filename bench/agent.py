@@ -61,6 +61,7 @@ def models(given: argparse.Namespace, device: Device) -> None:
         "best_factor": given.best_factor,
         "best_searches": given.best_searches,
         "device": device.name,
+        "threads": given.threads,
         "commit": git("rev-parse", "HEAD"),
     }
     run(tasks, given, notes=notes, best_us=best_us)
@@ -98,6 +99,7 @@ def parser() -> argparse.ArgumentParser:
     made.add_argument("--best-factor", type=int, default=10, help="budget for the best known graph; 1 searches none")
     made.add_argument("--best-searches", default="saturate,beam", help="searches for the best known graph")
     made.add_argument("--database", type=Path, help="price database; the user's own by default")
+    made.add_argument("--threads", type=int, default=0, help="threads of ONNX Runtime; 0 is its own default")
     add_arguments(made, max_enodes=0)
     return made
 
@@ -107,7 +109,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     given = parser().parse_args(arguments)
     given.max_enodes = given.max_enodes or (MAX_ENODES if given.toys else NUM_MODEL_ENODES)
     try:
-        with Device(given.database) as device:
+        with Device(given.database, threads=given.threads) as device:
             (toys if given.toys else models)(given, device)
     except (EqsatError, UnknownModelError, UnsupportedVariantError) as error:
         print(f"error: {error}", file=sys.stderr)

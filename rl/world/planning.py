@@ -79,7 +79,7 @@ class PlanConfig:
     width: int = 8
     horizon: int = 5
     num_episodes: int = 4
-    commit: int = 1
+    commit: int = 4
     foresight: float = 1.0
     penalty: float = 0.0
     gamma: float = 0.99

@@ -96,7 +96,7 @@ def test_a_header_that_is_not_so(line: str, reason: str, runtime: Runtime) -> No
     ],
 )
 def test_an_unknown_is_a_no(rule: str, unknown: str, runtime: Runtime) -> None:
-    verdict = judge(with_rules(header() + rule), "own", num_instances=20, time_limit_s=15.0, runtime=runtime)
+    verdict = judge(with_rules(header() + rule), "own", num_instances=20, runtime=runtime)
     assert not verdict.is_sound
     assert verdict.counterexample is None
     assert verdict.unknown == unknown

@@ -109,7 +109,7 @@ def test_a_plan_names_the_candidate_that_promises_most() -> None:
         assert made.num_imagined == 7 * 4 * 2
         found.add(made.places)
     assert found == {()}
-    better = plan(world(0.3), where, PlanConfig(width=2, horizon=1), np.inf, torch.Generator().manual_seed(0))
+    better = plan(world(0.3), where, PlanConfig(width=2, horizon=1, commit=1), np.inf, torch.Generator().manual_seed(0))
     assert better.drop == pytest.approx(0.3, abs=0.02)
     assert better.uncertainty == pytest.approx(0.0, abs=1e-6)
     assert len(better.places) == 1
