@@ -18,6 +18,7 @@ from eqsat.cost.frugal import Frugal, Meter
 from eqsat.cost.micro import MicroMaker
 from eqsat.cost.pricing import Pricer
 from eqsat.cost.problem import PricedProblem
+from eqsat.cost.reference import reference_prices
 from eqsat.egraph.egglog import EgglogError
 from eqsat.egraph.session import Session, UnsoundRulesError
 from eqsat.errors import RulesError
@@ -238,6 +239,7 @@ class _Run:
         deadline = self.schedule.deadline(PRICE_SHARE)
         return Frugal(
             _Metered(pricer),
+            reference=reference_prices(self.job.providers[0]),
             patience_s=_PATIENCE_S[self.job.prices],
             seed=self.job.seed,
             is_late=lambda: self.clock() >= deadline,

@@ -7,12 +7,17 @@ independent and normal: one of the device, one of the kernel, one of the kernel 
 
 with the roofline ``w``. Rasmussen and Williams 2006, "Gaussian processes for machine learning", algorithm 2.1. So one
 price says how fast the device is, a few say it of a kernel, and a kernel that was never measured stays uncertain.
+
+Prices of another device, the device of reference, tell how kernels compare. Between the two the part of the device says
+nothing, and each kernel has a fifth part, its own on each device:
+
+    cov(x, x') = [same device] (g^2 + [same kernel] t^2) + [same kernel] (k^2 + s^2 exp(...)) + [x = x'] o^2
 """
 
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from typing import Final, final
 
@@ -21,12 +26,15 @@ import numpy as np
 DEVICE_STD: Final = 1.0
 """Standard deviation of the logarithm of how much slower a device is than the roofline."""
 
-KERNEL_STD: Final = 0.5
-SIZE_STD: Final = 0.8
-OWN_STD: Final = 0.25
+KERNEL_STD: Final = 0.8
+SIZE_STD: Final = 0.5
+OWN_STD: Final = 0.3
 """Those of the other parts, the likeliest ones (marginal likelihood) for 381 prices of four models."""
 
-KERNEL_VERSION: Final = 2
+TRANSFER_STD: Final = 0.3
+"""That of what a kernel has of its own on each device."""
+
+KERNEL_VERSION: Final = 3
 """Of the names of kernels and their rooflines: prices described by another version are not learnt from."""
 
 _LEAST_US: Final = 1.0
@@ -87,12 +95,26 @@ class Posterior:
 class Beliefs:
     """Prices that were measured on a device, and what follows for others.
 
-    Given the part of the device, the prices of one kernel say nothing of another, so that each kernel is solved alone.
+    Given the parts of the devices, the prices of one kernel say nothing of another, so that each is solved alone.
     """
 
-    def __init__(self) -> None:
-        """Know nothing."""
+    def __init__(self, reference: Iterable[tuple[Kernel, float]] = ()) -> None:
+        """Know nothing of the device.
+
+        Args:
+            reference: Prices in microseconds on the device of reference, and what they are of: so many that the part
+                of that device is taken as known.
+        """
         self._samples: dict[str, _Samples] = {}
+        there = [(kernel, _log_ratio(kernel, price_us)) for kernel, price_us in reference if math.isfinite(price_us)]
+        if there:
+            for number, (kernel, log_ratio) in enumerate(there):
+                self._of(kernel).add(str(number), _log_us(kernel), log_ratio)
+            precision, weighted = self._evidence()
+            sizes: dict[str, list[tuple[float, float]]] = {}
+            for kernel, log_ratio in there:
+                sizes.setdefault(kernel.name, []).append((_log_us(kernel), log_ratio - weighted / precision))
+            self._samples = {name: _Samples(each) for name, each in sizes.items()}
 
     def observe(self, signature: str, kernel: Kernel, price_us: float) -> None:
         """Learn a price; one that is infinite, of what cannot run, says nothing of others.
@@ -103,8 +125,7 @@ class Beliefs:
             price_us: Microseconds.
         """
         if math.isfinite(price_us):
-            samples = self._samples.setdefault(kernel.name, _Samples())
-            samples.add(signature, _log_us(kernel), math.log(max(price_us, _LEAST_US)) - _log_us(kernel))
+            self._of(kernel).add(signature, _log_us(kernel), _log_ratio(kernel, price_us))
 
     def about(self, kernels: Sequence[Kernel]) -> Posterior:
         """Return what is believed of some prices.
@@ -112,11 +133,8 @@ class Beliefs:
         Args:
             kernels: Whose prices; at least one.
         """
-        precision, weighted = DEVICE_STD**-2, 0.0
-        for samples in self._samples.values():
-            more_precision, more_weighted = samples.evidence
-            precision += more_precision
-            weighted += more_weighted
+        precision, weighted = self._evidence()
+        precision += DEVICE_STD**-2
         log_us = np.array([_log_us(kernel) for kernel in kernels])
         names = np.array([kernel.name for kernel in kernels])
         means, covariance = log_us.copy(), np.zeros((len(kernels), len(kernels)))
@@ -124,57 +142,78 @@ class Beliefs:
         for name in dict.fromkeys(names.tolist()):
             places = np.flatnonzero(names == name)
             sizes = log_us[places]
-            within = _shared(sizes, sizes) + OWN_STD**2 * np.eye(len(places))
+            within = _shared(sizes, sizes) + TRANSFER_STD**2 + OWN_STD**2 * np.eye(len(places))
             found = self._samples.get(name)
             if found is not None:
-                across = _shared(sizes, found.sizes)
+                across = _shared(sizes, found.sizes) + TRANSFER_STD**2 * found.is_here
                 weights = np.linalg.solve(found.covariance, across.T).T
                 within -= weights @ across.T
                 means[places] += weights @ found.log_ratios
-                open_share[places] -= weights.sum(axis=1)
+                open_share[places] -= weights @ found.is_here
             covariance[np.ix_(places, places)] = within
         means += open_share * weighted / precision
         return Posterior(means, covariance + np.outer(open_share, open_share) / precision)
 
+    def _of(self, kernel: Kernel) -> _Samples:
+        return self._samples.setdefault(kernel.name, _Samples())
+
+    def _evidence(self) -> tuple[float, float]:
+        """Return what all prices say of the part of the device: precision, and mean times precision."""
+        precision, weighted = 0.0, 0.0
+        for samples in self._samples.values():
+            more_precision, more_weighted = samples.evidence
+            precision += more_precision
+            weighted += more_weighted
+        return precision, weighted
+
 
 @final
 class _Samples:
-    """The prices of one kernel that were measured."""
+    """The prices of one kernel that were measured, those of the device of reference first."""
 
-    def __init__(self) -> None:
-        self._samples: dict[str, tuple[float, float]] = {}
+    def __init__(self, reference: Sequence[tuple[float, float]] = ()) -> None:
+        """Know the prices of reference, as the logarithms of the roofline and of the ratio to that."""
+        self._reference = tuple(reference)
+        self._here: dict[str, tuple[float, float]] = {}
         self._evidence: tuple[float, float] | None = None
         self._covariance: np.ndarray | None = None
 
     def add(self, signature: str, log_size: float, log_ratio: float) -> None:
         """Add a price, as the logarithms of its roofline and of its ratio to that."""
-        if self._samples.get(signature) != (log_size, log_ratio):
-            self._samples[signature] = log_size, log_ratio
+        if self._here.get(signature) != (log_size, log_ratio):
+            self._here[signature] = log_size, log_ratio
             self._evidence = self._covariance = None
 
     @property
     def sizes(self) -> np.ndarray:
         """Logarithms of the rooflines; float (num_samples,)."""
-        return np.array([log_size for log_size, _ in self._samples.values()])
+        return np.array([log_size for log_size, _ in (*self._reference, *self._here.values())])
 
     @property
     def log_ratios(self) -> np.ndarray:
         """Logarithms of the prices over their rooflines; float (num_samples,)."""
-        return np.array([log_ratio for _, log_ratio in self._samples.values()])
+        return np.array([log_ratio for _, log_ratio in (*self._reference, *self._here.values())])
+
+    @property
+    def is_here(self) -> np.ndarray:
+        """1 for the prices of this device, 0 for those of reference; float (num_samples,)."""
+        return np.repeat([0.0, 1.0], [len(self._reference), len(self._here)])
 
     @property
     def covariance(self) -> np.ndarray:
-        """Covariance of these without the part of the device; float (num_samples, num_samples)."""
+        """Covariance of these without the parts of the devices; float (num_samples, num_samples)."""
         if self._covariance is None:
-            self._covariance = _shared(self.sizes, self.sizes) + OWN_STD**2 * np.eye(len(self._samples))
+            is_same = np.equal.outer(self.is_here, self.is_here)
+            shared = _shared(self.sizes, self.sizes) + TRANSFER_STD**2 * is_same
+            self._covariance = shared + OWN_STD**2 * np.eye(len(shared))
         return self._covariance
 
     @property
     def evidence(self) -> tuple[float, float]:
-        """What they say of the part of the device: precision, and mean times precision."""
+        """What they say of the part of this device: precision, and mean times precision."""
         if self._evidence is None:
-            weights = np.linalg.solve(self.covariance, np.ones(len(self._samples)))
-            self._evidence = float(weights.sum()), float(weights @ self.log_ratios)
+            weights = np.linalg.solve(self.covariance, self.is_here)
+            self._evidence = float(weights @ self.is_here), float(weights @ self.log_ratios)
         return self._evidence
 
 
@@ -182,8 +221,12 @@ def _log_us(kernel: Kernel) -> float:
     return math.log(max(kernel.roofline_us, _LEAST_US))
 
 
+def _log_ratio(kernel: Kernel, price_us: float) -> float:
+    return math.log(max(price_us, _LEAST_US)) - _log_us(kernel)
+
+
 def _shared(sizes: np.ndarray, others: np.ndarray) -> np.ndarray:
-    """Return the covariance of what prices of one kernel share beyond the device; float (num_sizes, num_others)."""
+    """Return the covariance of what prices of one kernel share on all devices; float (num_sizes, num_others)."""
     likeness = np.exp(-0.5 * (sizes[:, None] - others[None, :]) ** 2)
     shared: np.ndarray = KERNEL_STD**2 + SIZE_STD**2 * likeness
     return shared

@@ -6,7 +6,8 @@ and for each draw the cheapest graph is extracted (posterior sampling, Thompson 
 graph that is cheapest by the medians, that one is regretted, and the prices in which the two differ are worth
 measuring: the more, the more uncertain and the larger they are. It ends where the mean regret is small (the expected
 opportunity cost; Chick and Inoue 2001). As in the lazy search of shortest paths (Dellin and Srinivasa 2016), what is
-not on the way of any good answer is never looked at. What is known of other models is learnt from first.
+not on the way of any good answer is never looked at. What is known of other models is learnt from first, and of
+another device before that (:mod:`eqsat.cost.reference`).
 """
 
 from __future__ import annotations
@@ -14,7 +15,7 @@ from __future__ import annotations
 import math
 import statistics
 import time
-from collections.abc import Callable, Collection, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Final, Protocol, final
 
@@ -139,10 +140,11 @@ class Frugal:
         num_believed: Distinct prices that the last settled problem had and that were not measured.
     """
 
-    def __init__(
+    def __init__(  # noqa: PLR0913  # one keyword for each setting
         self,
         meter: Meter,
         *,
+        reference: Iterable[tuple[Kernel, float]] = (),
         patience_s: float = 0.0,
         seed: int = 0,
         tolerance: float = TOLERANCE,
@@ -155,6 +157,7 @@ class Frugal:
 
         Args:
             meter: Measures.
+            reference: Prices in microseconds on the device of reference, and what they are of.
             patience_s: Seconds: where measuring everything takes no longer, everything is measured, needed or not.
             seed: Seed of every draw.
             tolerance: Regret, as a share of the price of the graph, at which nothing more is measured.
@@ -173,7 +176,7 @@ class Frugal:
         self._clock = clock
         self._on_progress = on_progress
         self._on_question = on_question
-        self._beliefs = Beliefs()
+        self._beliefs = Beliefs(reference)
         self._kernels: dict[str, Kernel] = {}
         self._known: dict[str, float] = {}
         self._studied: set[str] = set()

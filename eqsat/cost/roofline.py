@@ -53,9 +53,13 @@ NORMALIZATIONS: Final = frozenset({"LayerNormalization", "RMSNormalization", "Si
 def kernel(session: Session, cluster: Cluster) -> str:
     """Return the name of the kernel that runs a cluster, as far as its speed depends on more than operator and size.
 
-    ONNX Runtime makes one kernel of an addition and a normalisation of three dimensions, and of no others.
+    ONNX Runtime makes one kernel of an addition and a normalisation of three dimensions, and of no others. What leaves
+    the last axis where it is, when it transposes, copies rows.
     """
     names = [_variant(session, enode.operator, enode.children) for enode in cluster.enodes]
+    if names == ["Transpose"]:
+        order = cluster.enodes[0].named_attributes().get("perm")
+        return "Transpose/rows" if isinstance(order, tuple) and order and order[-1] == len(order) - 1 else "Transpose"
     if len(names) > 1 and names[0] in NORMALIZATIONS:
         source = session.mirror.types[cluster.links[0]]
         names[0] += f"/{source.rank}d" if isinstance(source, TensorType) else ""

@@ -16,6 +16,7 @@ from typing_extensions import override
 from eqsat.cost.frugal import Frugal
 from eqsat.cost.micro import MicroMaker
 from eqsat.cost.problem import lay_out
+from eqsat.cost.reference import reference_prices
 from eqsat.egraph.session import Session
 from eqsat.extraction.cpsat import solve
 from eqsat.extraction.problem import select
@@ -79,7 +80,13 @@ def frugal_arena_of(
         seed: Seed of every draw.
         on_question: See :class:`~eqsat.cost.frugal.Frugal`.
     """
-    frugal = Frugal(ledger, seed=seed, is_late=lambda: ledger.is_spent, on_question=on_question)
+    frugal = Frugal(
+        ledger,
+        reference=reference_prices(task.provider),
+        seed=seed,
+        is_late=lambda: ledger.is_spent,
+        on_question=on_question,
+    )
 
     def build(session: Session) -> PricedProblem:
         return frugal.problem(session, MicroMaker(session, task.sizes), task.provider)

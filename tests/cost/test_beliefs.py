@@ -9,22 +9,52 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from eqsat.cost.beliefs import DEVICE_STD, KERNEL_STD, OWN_STD, SIZE_STD, Beliefs, Kernel
+from eqsat.cost.beliefs import DEVICE_STD, KERNEL_STD, OWN_STD, SIZE_STD, TRANSFER_STD, Beliefs, Kernel, Posterior
 
-PRIOR = DEVICE_STD**2 + KERNEL_STD**2 + SIZE_STD**2 + OWN_STD**2
+PRIOR = DEVICE_STD**2 + KERNEL_STD**2 + SIZE_STD**2 + TRANSFER_STD**2 + OWN_STD**2
 
 
-def covariance(one: Kernel, other: Kernel, *, is_one: bool) -> float:
+def covariance(one: Kernel, other: Kernel, *, is_one: bool, is_here: bool, has_device: bool) -> float:
     """The formula, for two prices."""
     distance = math.log(one.roofline_us) - math.log(other.roofline_us)
     own = OWN_STD**2 if is_one else 0.0
-    same = KERNEL_STD**2 + SIZE_STD**2 * math.exp(-(distance**2) / 2) if one.name == other.name else 0.0
-    return DEVICE_STD**2 + same + own
+    device = DEVICE_STD**2 if has_device else 0.0
+    if one.name != other.name:
+        return device + own
+    transfer = TRANSFER_STD**2 if is_here else 0.0
+    return device + transfer + KERNEL_STD**2 + SIZE_STD**2 * math.exp(-(distance**2) / 2) + own
 
 
-def matrix(kernels: list[Kernel]) -> np.ndarray:
-    numbers = range(len(kernels))
-    return np.array([[covariance(kernels[i], kernels[j], is_one=i == j) for j in numbers] for i in numbers])
+def matrix(kernels: list[Kernel], num_there: int = 0) -> np.ndarray:
+    """The covariance of all, of which the last ones are of the device of reference, whose own part is known."""
+    numbers, num_here = range(len(kernels)), len(kernels) - num_there
+    return np.array(
+        [
+            [
+                covariance(
+                    kernels[i],
+                    kernels[j],
+                    is_one=i == j,
+                    is_here=(i < num_here) == (j < num_here),
+                    has_device=max(i, j) < num_here,
+                )
+                for j in numbers
+            ]
+            for i in numbers
+        ]
+    )
+
+
+def given_what_was_measured(
+    asked: list[Kernel], here: list[tuple[Kernel, float]], there: list[tuple[Kernel, float]]
+) -> Posterior:
+    """The joint normal distribution, all at once; ``there``: with the logarithms of the ratios to the rooflines."""
+    count = len(asked)
+    whole = np.linalg.inv(matrix([*asked, *(kernel for kernel, _ in (*here, *there))], len(there)))
+    ratios = [math.log(price_us / kernel.roofline_us) for kernel, price_us in here] + [ratio for _, ratio in there]
+    expected = np.linalg.inv(whole[:count, :count])
+    shift = -expected @ whole[:count, count:] @ np.array(ratios)
+    return Posterior(np.log([kernel.roofline_us for kernel in asked]) + shift, expected)
 
 
 def test_without_a_measurement_the_roofline_is_believed() -> None:
@@ -35,20 +65,40 @@ def test_without_a_measurement_the_roofline_is_believed() -> None:
     assert posterior.covariance == pytest.approx(matrix(kernels))
 
 
+HERE = [(Kernel("MatMul", 8.0), 20.0), (Kernel("MatMul", 90.0), 150.0), (Kernel("Relu", 2.0), 1.0)]
+THERE = [(Kernel("MatMul", 20.0), 30.0), (Kernel("Gelu", 6.0), 60.0), (Kernel("Gelu", 70.0), 800.0)]
+ASKED = [Kernel("MatMul", 30.0), Kernel("Gelu", 5.0), Kernel("Tanh", 5.0)]
+
+
 def test_a_belief_is_the_joint_normal_distribution_given_what_was_measured() -> None:
-    measured = [(Kernel("MatMul", 8.0), 20.0), (Kernel("MatMul", 90.0), 150.0), (Kernel("Relu", 2.0), 1.0)]
-    asked = [Kernel("MatMul", 30.0), Kernel("Gelu", 5.0)]
     beliefs = Beliefs()
-    for kernel, price_us in measured:
+    for kernel, price_us in HERE:
         beliefs.observe(str(kernel), kernel, price_us)
-    whole = matrix([*asked, *(kernel for kernel, _ in measured)])
-    ratios = np.array([math.log(price_us / kernel.roofline_us) for kernel, price_us in measured])
-    precision = np.linalg.inv(whole)[:2, :2]
-    expected = np.linalg.inv(precision)
-    shift = -expected @ np.linalg.inv(whole)[:2, 2:] @ ratios
-    found = beliefs.about(asked)
-    assert found.covariance == pytest.approx(expected)
-    assert found.log_us == pytest.approx(np.log([30.0, 5.0]) + shift)
+    found, expected = beliefs.about(ASKED), given_what_was_measured(ASKED, HERE, [])
+    assert found.covariance == pytest.approx(expected.covariance)
+    assert found.log_us == pytest.approx(expected.log_us)
+
+
+@pytest.mark.parametrize("here", [[], HERE])
+def test_prices_of_reference_tell_how_kernels_compare(here: list[tuple[Kernel, float]]) -> None:
+    beliefs = Beliefs(THERE)
+    ratios = [math.log(price_us / kernel.roofline_us) for kernel, price_us in THERE]
+    within = matrix([kernel for kernel, _ in THERE]) - DEVICE_STD**2
+    weights = np.linalg.solve(within, np.ones(len(THERE)))
+    of_device = weights @ ratios / weights.sum()
+    there = [(kernel, ratio - of_device) for (kernel, _), ratio in zip(THERE, ratios, strict=True)]
+    for kernel, price_us in here:
+        beliefs.observe(str(kernel), kernel, price_us)
+    found, expected = beliefs.about(ASKED), given_what_was_measured(ASKED, here, there)
+    assert found.covariance == pytest.approx(expected.covariance)
+    assert found.log_us == pytest.approx(expected.log_us)
+
+
+@pytest.mark.parametrize("factor", [0.2, 1.0, 7.0])
+def test_how_fast_the_device_of_reference_is_says_nothing(factor: float) -> None:
+    first, other = Beliefs(THERE), Beliefs([(kernel, factor * price_us) for kernel, price_us in THERE])
+    assert other.about(ASKED).log_us == pytest.approx(first.about(ASKED).log_us)
+    assert other.about(ASKED).covariance == pytest.approx(first.about(ASKED).covariance)
 
 
 def test_a_slow_device_is_slow_at_what_was_never_measured() -> None:

@@ -118,6 +118,32 @@ def test_a_good_graph_is_found_with_some_of_the_prices(session: Session) -> None
     assert min(regrets) >= -1e-9
 
 
+def test_prices_of_reference_save_measurements(session: Session) -> None:
+    """Another device on which operators compare as on this one, ten times as slow, at other sizes."""
+    maker = MicroMaker(session, {})
+    counts: dict[bool, list[int]] = {True: [], False: []}
+    regrets = []
+    for seed in range(6):
+        measured = Table(seed)
+        settled(session, measured, patience_s=math.inf)
+        prices = {
+            maker.micro(each).signature: measured.price_us(each, maker)
+            for each in lay_out(session, maker, CPU_PROVIDER).wanted()
+        }
+        reference = [
+            (Kernel(kernel.name, 1.3 * kernel.roofline_us), 13.0 * prices[name])
+            for name, kernel in measured.described.items()
+        ]
+        for has_reference, nums in counts.items():
+            meter = Table(seed)
+            frugal = Frugal(meter, reference=reference if has_reference else [])
+            found = frugal.settle(session, maker, CPU_PROVIDER)
+            nums.append(len(meter.asked))
+            regrets.append(true_us(session, meter, found) / true_us(session, meter, None) - 1.0)
+    assert sum(counts[True]) < 0.9 * sum(counts[False])
+    assert np.mean(regrets) < 0.05
+
+
 def test_less_is_measured_where_more_may_be_regretted(session: Session) -> None:
     counts = []
     for tolerance in (1e-3, 1e-2, 1e-1, 10.0):

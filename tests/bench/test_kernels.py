@@ -1,0 +1,37 @@
+"""Prices of reference: far apart in size, and in the order in which they are read."""
+
+from __future__ import annotations
+
+import json
+import math
+from pathlib import Path
+
+import pytest
+
+from bench import kernels
+from eqsat.cost.beliefs import KERNEL_VERSION
+from eqsat.runtime import CPU_PROVIDER
+from rl.comparison.ledger import PriceBook
+from rl.prices import TablePrices
+from tests.bench.test_agent import TableDevice
+from tests.rl.worlds import branch_task
+
+
+def test_what_is_kept_is_far_apart_and_has_both_ends() -> None:
+    prices = [(8.0, 80.0), (1.0, 10.0), (1.1, 11.0), (4.0, 40.0), (64.0, 640.0), (60.0, 600.0), (2.0, math.inf)]
+    assert kernels.spread_out(prices, 4) == [(1.0, 10.0), (4.0, 40.0), (8.0, 80.0), (64.0, 640.0)]
+    assert kernels.spread_out(prices[:2], 4) == [(1.0, 10.0), (8.0, 80.0)]
+
+
+def test_the_command_measures_and_writes(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setattr(kernels, "Device", TableDevice)
+    offer = branch_task(tmp_path), PriceBook(source=TablePrices())
+    monkeypatch.setattr(kernels, "exported_task", lambda *_: offer)
+    assert kernels.main(["--models", "one", "--json", str(tmp_path / "out.json")]) == 0
+    document = json.loads((tmp_path / "out.json").read_text())
+    assert (document["version"], document["provider"], document["models"]) == (KERNEL_VERSION, CPU_PROVIDER, ["one"])
+    assert document["kernels"]
+    assert all(len(pair) == 2 for pairs in document["kernels"].values() for pair in pairs)
+    assert "one: " in capsys.readouterr().out
