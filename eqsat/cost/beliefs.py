@@ -29,10 +29,11 @@ DEVICE_STD: Final = 1.0
 KERNEL_STD: Final = 0.8
 SIZE_STD: Final = 0.5
 OWN_STD: Final = 0.3
-"""Those of the other parts, the likeliest ones (marginal likelihood) for 381 prices of four models."""
+"""Those of the other parts, the likeliest ones (marginal likelihood) for 566 prices of six models after
+those of reference."""
 
 TRANSFER_STD: Final = 0.3
-"""That of what a kernel has of its own on each device."""
+"""That of what a kernel has of its own on each device; 0.2 would be likelier for one machine on two days."""
 
 KERNEL_VERSION: Final = 3
 """Of the names of kernels and their rooflines: prices described by another version are not learnt from."""

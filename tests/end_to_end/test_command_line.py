@@ -22,7 +22,7 @@ from tests.end_to_end import blocks
 from tests.finalists import models
 from tests.finalists.fake_runtime import FakeRuntime
 
-TIMEOUT_S = 120.0
+TIMEOUT_S = 600.0
 
 
 def command_line(folder: Path, *arguments: str | Path) -> subprocess.CompletedProcess[str]:

@@ -16,7 +16,7 @@ import pytest
 
 from tests.faces import fake_cli
 
-TIMEOUT_S = 60.0
+TIMEOUT_S = 300.0
 
 linux_only = pytest.mark.skipif(sys.platform != "linux", reason="reads /proc")
 

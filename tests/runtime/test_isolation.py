@@ -39,7 +39,7 @@ def save(folder: Path, model: bytes) -> Path:
 
 def python(code: str) -> subprocess.CompletedProcess[str]:
     return subprocess.run(
-        [sys.executable, "-c", code], cwd=ROOT, capture_output=True, text=True, check=False, timeout=60
+        [sys.executable, "-c", code], cwd=ROOT, capture_output=True, text=True, check=False, timeout=300
     )
 
 
@@ -60,8 +60,8 @@ def test_a_native_crash_is_an_error_and_the_next_question_is_answered(
 
 def test_a_model_without_end_is_timed_out(settings: SessionSettings, tmp_path: Path) -> None:
     endless = save(tmp_path, models.endless())
-    with Runtime(timeout_s=2.0) as runtime:
-        with pytest.raises(RequestTimeoutError, match="2 s"):
+    with Runtime(timeout_s=5.0) as runtime:
+        with pytest.raises(RequestTimeoutError, match="5 s"):
             runtime.outputs(endless, ONE, settings)
         assert runtime.device("CPUExecutionProvider").name
 
