@@ -79,7 +79,7 @@ def test_a_transformer_block(tmp_path: Path) -> None:
 
     prices = rows(database)
     assert prices
-    done = command_line(tmp_path, model, "--dry-run", *options, "--time-budget", "4", "--json", second)
+    done = command_line(tmp_path, model, "--dry-run", *options, "--time-budget", "20", "--json", second)
     assert done.returncode == 0, done.stderr
     assert not (tmp_path / "block.opt.onnx").exists()
     assert report_of(second)["output"] == ""
