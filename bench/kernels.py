@@ -37,7 +37,7 @@ MODELS: Final = (
     *("llama-2l", "whisper-encoder-2l", "transformer-transducer", "dalle", "swin", "convnext"),
     *("poolformer", "nasrnn", "resnet18", "mobilenet-v2", "efficientnet-b0", "regnet"),
 )
-"""None of them is a model that searches are compared on."""
+"""None of them is a model on which it is compared what measuring less comes to."""
 
 MOST: Final = 12
 """Prices of one kernel, at most."""
