@@ -33,7 +33,8 @@ OWN_STD: Final = 0.3
 those of reference."""
 
 TRANSFER_STD: Final = 0.3
-"""That of what a kernel has of its own on each device; 0.2 would be likelier for one machine on two days."""
+"""That of what a kernel has of its own on each device, the likeliest one for prices with two threads after those of
+reference with one; 0.2 would be likelier for one machine on two days."""
 
 KERNEL_VERSION: Final = 3
 """Of the names of kernels and their rooflines: prices described by another version are not learnt from."""
