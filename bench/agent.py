@@ -42,7 +42,12 @@ def toys(given: argparse.Namespace, device: Device) -> None:
     book = PriceBook(source=device.prices(OPSET))
     book.load(given.prices)
     tasks = [(toy_task(name), book) for name in given.only or TOYS]
-    notes = {"tasks": [task.name for task, _ in tasks], "device": device.name, "commit": git("rev-parse", "HEAD")}
+    notes = {
+        "tasks": [task.name for task, _ in tasks],
+        "device": device.name,
+        "threads": given.threads,
+        "commit": git("rev-parse", "HEAD"),
+    }
     num_known = len(book.known)
     try:
         run(tasks, given, notes=notes)

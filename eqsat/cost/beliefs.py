@@ -108,15 +108,11 @@ class Beliefs:
                 of that device is taken as known.
         """
         self._samples: dict[str, _Samples] = {}
-        there = [(kernel, _log_ratio(kernel, price_us)) for kernel, price_us in reference if math.isfinite(price_us)]
-        if there:
-            for number, (kernel, log_ratio) in enumerate(there):
-                self._of(kernel).add(str(number), _log_us(kernel), log_ratio)
+        for number, (kernel, price_us) in enumerate(reference):
+            self.observe(str(number), kernel, price_us)
+        if self._samples:
             precision, weighted = self._evidence()
-            sizes: dict[str, list[tuple[float, float]]] = {}
-            for kernel, log_ratio in there:
-                sizes.setdefault(kernel.name, []).append((_log_us(kernel), log_ratio - weighted / precision))
-            self._samples = {name: _Samples(each) for name, each in sizes.items()}
+            self._samples = {name: each.elsewhere(weighted / precision) for name, each in self._samples.items()}
 
     def observe(self, signature: str, kernel: Kernel, price_us: float) -> None:
         """Learn a price; one that is infinite, of what cannot run, says nothing of others.
@@ -127,7 +123,8 @@ class Beliefs:
             price_us: Microseconds.
         """
         if math.isfinite(price_us):
-            self._of(kernel).add(signature, _log_us(kernel), _log_ratio(kernel, price_us))
+            samples = self._samples.setdefault(kernel.name, _Samples())
+            samples.add(signature, _log_us(kernel), math.log(max(price_us, _LEAST_US)) - _log_us(kernel))
 
     def about(self, kernels: Sequence[Kernel]) -> Posterior:
         """Return what is believed of some prices.
@@ -156,9 +153,6 @@ class Beliefs:
         means += open_share * weighted / precision
         return Posterior(means, covariance + np.outer(open_share, open_share) / precision)
 
-    def _of(self, kernel: Kernel) -> _Samples:
-        return self._samples.setdefault(kernel.name, _Samples())
-
     def _evidence(self) -> tuple[float, float]:
         """Return what all prices say of the part of the device: precision, and mean times precision."""
         precision, weighted = 0.0, 0.0
@@ -175,7 +169,7 @@ class _Samples:
 
     def __init__(self, reference: Sequence[tuple[float, float]] = ()) -> None:
         """Know the prices of reference, as the logarithms of the roofline and of the ratio to that."""
-        self._reference = tuple(reference)
+        self._reference = reference
         self._here: dict[str, tuple[float, float]] = {}
         self._evidence: tuple[float, float] | None = None
         self._covariance: np.ndarray | None = None
@@ -185,6 +179,10 @@ class _Samples:
         if self._here.get(signature) != (log_size, log_ratio):
             self._here[signature] = log_size, log_ratio
             self._evidence = self._covariance = None
+
+    def elsewhere(self, log_device: float) -> _Samples:
+        """Return these as prices of the device of reference, whose own part of the logarithm is taken off."""
+        return _Samples([(log_size, log_ratio - log_device) for log_size, log_ratio in self._here.values()])
 
     @property
     def sizes(self) -> np.ndarray:
@@ -221,10 +219,6 @@ class _Samples:
 
 def _log_us(kernel: Kernel) -> float:
     return math.log(max(kernel.roofline_us, _LEAST_US))
-
-
-def _log_ratio(kernel: Kernel, price_us: float) -> float:
-    return math.log(max(price_us, _LEAST_US)) - _log_us(kernel)
 
 
 def _shared(sizes: np.ndarray, others: np.ndarray) -> np.ndarray:

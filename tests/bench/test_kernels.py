@@ -4,17 +4,15 @@ from __future__ import annotations
 
 import json
 import math
+from collections.abc import Callable
 from pathlib import Path
+from types import ModuleType
 
 import pytest
 
 from bench import kernels
 from eqsat.cost.beliefs import KERNEL_VERSION
 from eqsat.runtime import CPU_PROVIDER
-from rl.comparison.ledger import PriceBook
-from rl.prices import TablePrices
-from tests.bench.test_agent import TableDevice
-from tests.rl.worlds import branch_task
 
 
 def test_what_is_kept_is_far_apart_and_has_both_ends() -> None:
@@ -24,11 +22,9 @@ def test_what_is_kept_is_far_apart_and_has_both_ends() -> None:
 
 
 def test_the_command_measures_and_writes(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+    tmp_path: Path, offer_one: Callable[[ModuleType], None], capsys: pytest.CaptureFixture[str]
 ) -> None:
-    monkeypatch.setattr(kernels, "Device", TableDevice)
-    offer = branch_task(tmp_path), PriceBook(source=TablePrices())
-    monkeypatch.setattr(kernels, "exported_task", lambda *_: offer)
+    offer_one(kernels)
     assert kernels.main(["--models", "one", "--json", str(tmp_path / "out.json")]) == 0
     document = json.loads((tmp_path / "out.json").read_text())
     assert (document["version"], document["provider"], document["models"]) == (KERNEL_VERSION, CPU_PROVIDER, ["one"])

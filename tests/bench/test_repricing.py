@@ -4,16 +4,14 @@ from __future__ import annotations
 
 import json
 import math
+from collections.abc import Callable
 from pathlib import Path
+from types import ModuleType
 
 import pytest
 
 from bench import repricing
 from eqsat.extraction.problem import ExtractionProblem
-from rl.comparison.ledger import PriceBook
-from rl.prices import TablePrices
-from tests.bench.test_agent import TableDevice
-from tests.rl.worlds import branch_task
 
 
 def two_ways(own_us: float, first_us: float, second_us: float) -> ExtractionProblem:
@@ -45,11 +43,9 @@ def test_only_prices_that_count_deviate_and_not_by_what_all_have_in_common() -> 
 
 
 def test_the_command_prices_again_and_writes(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+    tmp_path: Path, offer_one: Callable[[ModuleType], None], capsys: pytest.CaptureFixture[str]
 ) -> None:
-    monkeypatch.setattr(repricing, "Device", TableDevice)
-    offer = branch_task(tmp_path), PriceBook(source=TablePrices())
-    monkeypatch.setattr(repricing, "exported_task", lambda *_: offer)
+    offer_one(repricing)
     assert repricing.main(["--models", "one", "--times", "2", "--json", str(tmp_path / "out.json")]) == 0
     (row,) = json.loads((tmp_path / "out.json").read_text())["rows"]
     assert row["promised"] == row["kept"] > 0.1
