@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import gc
 import json
+from collections import Counter
 from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
@@ -89,6 +91,19 @@ def test_a_faster_model_is_kept(job: Job) -> None:
     assert report.latency is not None
     assert report.latency.speedup == pytest.approx(121 / 62)
     assert json.loads(report.to_json())["egraph"]["stop_reason"] == "saturated"
+
+
+def test_a_run_leaves_nothing_in_the_memory_of_the_process(job: Job) -> None:
+    def alive() -> Counter[str]:
+        gc.collect()
+        kinds = (type(each) for each in gc.get_objects())
+        return Counter(kind.__qualname__ for kind in kinds if str(kind.__module__).startswith(("eqsat.", "ir.")))
+
+    run(job, FakeRuntime(PRICES))
+    before = alive()
+    for _ in range(2):
+        run(job, FakeRuntime(PRICES))
+    assert alive() - before == Counter()
 
 
 @pytest.mark.parametrize("prices", list(Prices))
