@@ -103,11 +103,13 @@ class Runtime:
             settings: How the session is made.
 
         Returns:
-            The outputs by name, in the model's order.
+            The outputs by name, in the model's order; sequences, maps and optionals as the tensors of
+            :mod:`eqsat.runtime.values`.
 
         Raises:
             SessionFailedError: ONNX Runtime refuses the model or the inputs, or fails.
-            UnsupportedValueError: An input or output is a sequence, optional or sparse, or of a type below one byte.
+            UnsupportedValueError: An input is a sequence or a map, or an input or output is sparse or of a type below
+                one byte.
         """
         fields = {"path": str(model), "settings": settings.to_fields()}
         return dict(self._ask(Frame(kind=Request.OUTPUTS, fields=fields, tensors=feeds)).tensors)
@@ -148,7 +150,7 @@ class Runtime:
 
         Raises:
             SessionFailedError: ONNX Runtime refuses the model or fails.
-            UnsupportedValueError: An input or output is no dense tensor.
+            UnsupportedValueError: An input is no tensor.
         """
         fields: dict[str, Any] = {
             "path": "" if isinstance(model, bytes) else str(model),

@@ -13,7 +13,6 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from onnx import TensorProto, helper
 
 from eqsat.errors import ProviderError
 from eqsat.runtime import (
@@ -146,14 +145,6 @@ def test_a_missing_file_and_a_missing_input_are_refused(
         runtime.outputs(tmp_path / "nowhere.onnx", {}, settings)
     with pytest.raises(SessionFailedError, match="'x' was given no value"):
         runtime.outputs(save(tmp_path, models.matmul()), {}, settings)
-
-
-def test_a_sequence_cannot_be_measured(runtime: Runtime, settings: SessionSettings, tmp_path: Path) -> None:
-    sequence = helper.make_tensor_sequence_value_info("y", TensorProto.FLOAT, None)
-    node = helper.make_node("SequenceConstruct", ["x"], ["y"])
-    path = save(tmp_path, models.model_bytes([node], [models.floats("x", 1)], [sequence]))
-    with pytest.raises(UnsupportedValueError, match="output 'y' is a seq"):
-        runtime.outputs(path, ONE, settings)
 
 
 def test_an_array_that_cannot_travel_leaves_the_child_alive(
