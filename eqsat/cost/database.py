@@ -141,7 +141,11 @@ def _is_time(value: object) -> bool:
 
 
 def default_path() -> Path:
-    """Return the user's price database: ``eqsat/prices.sqlite`` in ``$XDG_CACHE_HOME``, or in ``~/.cache``."""
+    """Return the user's price database: ``eqsat/prices.sqlite`` in ``$XDG_CACHE_HOME``, or in ``~/.cache``.
+
+    Raises:
+        RuntimeError: The user has no home.
+    """
     configured = os.environ.get("XDG_CACHE_HOME", "")
     cache = Path(configured) if Path(configured).is_absolute() else Path.home() / ".cache"
     return cache / "eqsat" / "prices.sqlite"
@@ -158,12 +162,14 @@ class PriceDatabase:
             path: The file; :func:`default_path` where it is left out.
             on_warning: Is told, at most once, why prices are kept in memory only.
         """
-        self._path = default_path() if path is None else path
+        self._path = Path("prices.sqlite") if path is None else path
         self._on_warning = on_warning
         self._lock = threading.RLock()
         self._memory: dict[PriceKey, StoredPrice] = {}
         self._connection: sqlite3.Connection | None = None
         with self._falling_back():
+            if path is None:
+                self._path = default_path()
             self._path.parent.mkdir(parents=True, exist_ok=True)
             _check_file(self._path)
             self._connection = _connect(self._path, "rwc")
@@ -251,7 +257,7 @@ class PriceDatabase:
         """Turn to memory for good when the file cannot be used."""
         try:
             yield
-        except (sqlite3.Error, OSError, ValueError) as error:
+        except (sqlite3.Error, OSError, ValueError, RuntimeError) as error:
             self.close()
             why = " ".join(str(error).split())
             self._on_warning(f"{self._path}: prices are not kept after this run ({why}); give another --cost-db")

@@ -75,7 +75,7 @@ def language_of(rules: RuleBook, used: Set[str]) -> Language:
 
 
 @final
-@dataclass(frozen=True, slots=True, kw_only=True)
+@dataclass(frozen=True, slots=True, kw_only=True, eq=False)
 class _Entry:
     book: RuleBook
     used: frozenset[str]

@@ -71,7 +71,7 @@ def fold(
         values = runtime.outputs(part_path, {}, settings)
     except MeasurementError:
         return list(rebuilt.nodes), constants
-    chosen = folding.chosen({name: array.nbytes for name, array in values.items()})
+    chosen = folding.chosen({name: array.nbytes for name, array in values.items() if name in chosen})
     constants.update({name: values[name] for name in chosen})
     return folding.nodes_without(chosen), constants
 

@@ -170,9 +170,9 @@ class Runner:
         if missing:
             raise SessionFailedError(f"the model's input {missing[0]!r} was given no value")
         self._feeds = {name: feeds[name] for name in names}
-        self._types = {value.name: value.type for value in session.get_outputs()}
+        self._outputs = [(value.name, value.type) for value in session.get_outputs()]
         self._binding: ort.IOBinding | None = None
-        types = [value.type for value in session.get_inputs()] + list(self._types.values())
+        types = [value.type for value in (*session.get_inputs(), *session.get_outputs())]
         if all(type_.startswith("tensor(") and type_ != "tensor(string)" for type_ in types):
             self._binding = session.io_binding()
             device = _BOUND_DEVICES.get(providers[0], "cpu")
@@ -180,7 +180,7 @@ class Runner:
                 self._values = {name: _ort_value(array, device) for name, array in self._feeds.items()}
                 for name, value in self._values.items():
                     self._binding.bind_ortvalue_input(name, value)
-                for name in self._types:
+                for name, _ in self._outputs:
                     self._binding.bind_output(name, device)
             except ORT_ERRORS as error:
                 raise SessionFailedError(f"ONNX Runtime refuses an input: {one_line(error)}") from error
@@ -219,9 +219,9 @@ class Runner:
             self.run()
         if self._binding is not None:
             values = self._binding.get_outputs()
-            return {name: _array(name, value) for name, value in zip(self._types, values, strict=True)}
+            return {name: _array(name, value) for (name, _), value in zip(self._outputs, values, strict=True)}
         found: dict[str, np.ndarray] = {}
-        for (name, type_), value in zip(self._types.items(), self._run_plainly(), strict=True):
+        for (name, type_), value in zip(self._outputs, self._run_plainly(), strict=True):
             found |= tensors_of(name, value, type_)
         return found
 

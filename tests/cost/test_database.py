@@ -423,6 +423,21 @@ def test_the_default_place_is_the_users_cache(monkeypatch: pytest.MonkeyPatch, t
     assert default_path() == tmp_path / ".cache" / "eqsat" / "prices.sqlite"
 
 
+def test_a_user_without_a_home_has_prices_in_memory(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    def no_home() -> Path:
+        raise RuntimeError("Could not determine home directory.")
+
+    monkeypatch.delenv("XDG_CACHE_HOME", raising=False)
+    monkeypatch.setattr(Path, "home", no_home)
+    monkeypatch.chdir(tmp_path)
+    warnings: list[str] = []
+    with PriceDatabase(on_warning=warnings.append) as database:
+        database.put_many({key(): price(1.0)})
+        assert database.get_many([key()]) == {key(): price(1.0)}
+    assert len(warnings) == 1
+    assert not list(tmp_path.iterdir())
+
+
 def test_a_closed_database_is_one_file(path: Path) -> None:
     PriceDatabase(path, on_warning=fail).close()
     assert list(path.parent.iterdir()) == [path]
