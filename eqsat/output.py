@@ -70,6 +70,19 @@ def check_report(path: Path, job: Job) -> None:
         raise UsageError(f"--json {path} is the model; give another name")
 
 
+def make_folder(folder: Path) -> None:
+    """Make a folder for results, where it is not there yet.
+
+    Raises:
+        UsageError: It cannot be made or written to.
+    """
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+        atomic_file.check_writable(folder / "result")
+    except OSError as error:
+        raise UsageError(f"the folder {folder} cannot be made or written to: {error.strerror}") from None
+
+
 def _check_writable(what: str, path: Path) -> None:
     if path.is_dir():
         raise UsageError(f"{what} {path} is a folder; give a file name in it")

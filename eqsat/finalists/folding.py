@@ -115,15 +115,14 @@ class _Folding:
         return math.ceil(_num_bytes(type_)) if type_ is not None and type_.is_static else 0
 
     def chosen(self, sizes: Mapping[str, int]) -> frozenset[str]:
-        """Return which of some values to fold.
+        """Return which of some values to fold: whole groups where that is possible, the smallest growth first.
 
         Args:
             sizes: Bytes by value.
         """
         state, room_bytes = self._start, max(self._room_bytes, 0)
-        for group in sorted(
-            self._groups(sizes), key=lambda names: (self._growth(state, names, sizes)[1], sorted(names))
-        ):
+        alone = {names: self._growth(self._start, names, sizes)[1] for names in self._groups(sizes)}
+        for group in sorted(alone, key=lambda names: (alone[names], sorted(names))):
             singles = sorted(group, key=lambda name: (sizes[name], name))
             for names in (group, *(frozenset({name}) for name in singles)):
                 after, growth_bytes = self._growth(state, names - state.folded, sizes)

@@ -136,6 +136,17 @@ def test_a_result_is_whole_without_its_scratch_folder(
     assert onnx.numpy_helper.to_array(onnx.load_model(goal).graph.initializer[0])[0, 0] == 3.0
 
 
+@pytest.mark.parametrize("name", ["file", "file/inner", "link"])
+def test_a_folder_that_cannot_be_made_is_refused_in_one_line(tmp_path: Path, name: str) -> None:
+    (tmp_path / "file").touch()
+    (tmp_path / "link").symlink_to("/dev/null")
+    with pytest.raises(UsageError, match=r"^the folder .* cannot be made or written to: \w[^\n]*$"):
+        output.make_folder(tmp_path / name)
+    output.make_folder(tmp_path / "new" / "inner")
+    assert (tmp_path / "new" / "inner").is_dir()
+    assert not list((tmp_path / "new" / "inner").iterdir())
+
+
 def test_garbage_is_a_model_error(tmp_path: Path) -> None:
     path = tmp_path / "garbage.onnx"
     path.write_bytes(b"\xff garbage")
