@@ -21,7 +21,8 @@ from eqsat.report import (
     SizeBytes,
     Status,
 )
-from ir.onnx_file import external_files, load_model, operator_counts, written_bytes
+from ir.external_data import outer_files
+from ir.onnx_file import external_files, operator_counts, written_bytes
 
 if TYPE_CHECKING:
     from eqsat.egraph.session import Size
@@ -158,7 +159,7 @@ def _counts(findings: Findings) -> dict[str, int]:
 
 def _input_bytes(findings: Findings) -> int:
     path = Path(findings.job.input_path)
-    files = external_files(findings.graph.model if findings.graph is not None else load_model(path))
+    files = external_files(path) if findings.graph is None else outer_files(findings.graph.model)
     return path.stat().st_size + sum(file.stat().st_size for file in files)
 
 

@@ -131,10 +131,10 @@ def write_text(path: Path, text: str) -> None:
 
 
 def _external_files(model_path: Path) -> tuple[Path, ...]:
-    from ir.onnx_file import external_files, load_model
+    from ir.onnx_file import external_files
 
     try:
-        return external_files(load_model(model_path))
+        return external_files(model_path)
     except InvalidModelError as error:
         raise ModelError(str(error)) from error
 

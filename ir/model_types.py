@@ -12,6 +12,7 @@ from google.protobuf.message import DecodeError
 
 from ir.checks import DEFAULT_DOMAINS
 from ir.external_data import with_inner_data
+from ir.serialised import proto_of
 
 _SMALL_BYTES: Final = 4096
 """Tensors up to this size take part in inference: shapes and axes may hang on their elements."""
@@ -22,15 +23,18 @@ def infer_types(model: onnx_ir.Model) -> onnx_ir.Model:
 
     Types that the file states take part, as long as no two contradict each other; else only those that inference
     could not find by itself do. Inference that fails altogether leaves the types the file states.
+
+    Raises:
+        UnsupportedModelError: A part of the model has no serialised form.
     """
     bare = _without_weights(model)
-    proto = onnx_ir.to_proto(bare)
+    proto = proto_of(bare)
     try:
         return onnx_ir.from_proto(onnx.shape_inference.infer_shapes(proto, strict_mode=True, data_prop=True))
     except _ERRORS:
         _forget_types(bare)
     try:
-        return onnx_ir.from_proto(onnx.shape_inference.infer_shapes(onnx_ir.to_proto(bare), data_prop=True))
+        return onnx_ir.from_proto(onnx.shape_inference.infer_shapes(proto_of(bare), data_prop=True))
     except _ERRORS:
         return onnx_ir.from_proto(proto)
 

@@ -12,10 +12,11 @@ import onnx_ir
 from google.protobuf.message import DecodeError
 
 from ir.atomic_file import replacing
-from ir.checks import check_model
 from ir.errors import InvalidModelError
-from ir.external_data import attach, external_files, tensors, with_inner_data, with_outer_data
+from ir.external_data import attach, tensors, with_inner_data, with_outer_data
+from ir.serialised import model_of, proto_of
 from ir.streaming import write_streamed
+from ir.tensor_data import check_tensors
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
@@ -47,16 +48,28 @@ def load_model(path: Path) -> onnx_ir.Model:
     Nodes that stand before what they use are put in order.
 
     Raises:
-        InvalidModelError: The file is missing, empty, no ONNX model, of a version that is too new, holds what this
-            package would lose, or names external data outside its own folder.
+        UnsupportedModelError: It cannot be rewritten: its version is not known, its names do not fit, or it has a
+            part that would be lost. A session tells whether it runs.
+        InvalidModelError: The file is missing, empty or no ONNX model, data do not fit their tensor, or external
+            data lie outside its own folder.
     """
-    proto = _load_proto(path)
-    model = _parsed(proto, str(path))
-    attach(model, path)
+    proto, _ = _load_proto(path)
+    model = model_of(proto, path)
+    attach(model, path.parent.resolve())
     return model
 
 
-def _load_proto(path: Path) -> onnx.ModelProto:
+def external_files(path: Path) -> tuple[Path, ...]:
+    """Return the files that hold the external tensors of a model, each once.
+
+    Raises:
+        InvalidModelError: As :func:`load_model`, but not where the model only cannot be rewritten.
+    """
+    return _load_proto(path)[1]
+
+
+def _load_proto(path: Path) -> tuple[onnx.ModelProto, tuple[Path, ...]]:
+    """What stands in a file, and the files that it refers to; all tensors are as long as they say."""
     if not path.exists():
         raise InvalidModelError(f"{path}: no such file")
     if path.is_dir():
@@ -65,49 +78,22 @@ def _load_proto(path: Path) -> onnx.ModelProto:
         if path.stat().st_size == 0:
             raise InvalidModelError(f"{path}: the file is empty")
         proto = onnx.load_model(path, format=_PROTOBUF, load_external_data=False)
+        if not proto.ir_version or not proto.HasField("graph"):
+            raise InvalidModelError(f"{path}: not an ONNX model")
+        return proto, check_tensors(path, proto)
     except (DecodeError, UnicodeDecodeError) as error:
         raise InvalidModelError(f"{path}: not an ONNX model, or a truncated one") from error
     except OSError as error:
         raise InvalidModelError(f"{path}: cannot be read ({error.strerror})") from error
-    check_model(path, proto)
-    return proto
-
-
-def _parsed(proto: onnx.ModelProto, what: str) -> onnx_ir.Model:
-    try:
-        model = onnx_ir.from_proto(proto)
-        if not _is_sorted(proto.graph):
-            model.graph.sort()
-    except (ValueError, TypeError, KeyError, RuntimeError) as error:
-        raise InvalidModelError(f"{what}: not a valid ONNX model ({_cause(error)})") from error
-    return model
-
-
-def _is_sorted(graph: onnx.GraphProto) -> bool:
-    """Whether every node stands after what it uses itself; what its subgraphs use counts when it is read."""
-    later = {name for node in graph.node for name in node.output if name}
-    for node in graph.node:
-        if not later.isdisjoint(node.input):
-            return False
-        later.difference_update(node.output)
-    return True
-
-
-def _cause(error: BaseException) -> str:
-    """The first line of what lies at the bottom of an error."""
-    while error.__cause__ is not None:
-        error = error.__cause__
-    lines = str(error).strip().splitlines()
-    return lines[0][:200] if lines else type(error).__name__
 
 
 def read_metadata(path: str | Path) -> dict[str, str]:
     """Return the custom metadata of a model file.
 
     Raises:
-        InvalidModelError: As :func:`load_model`.
+        InvalidModelError: As :func:`external_files`.
     """
-    return {entry.key: entry.value for entry in _load_proto(Path(path)).metadata_props}
+    return {entry.key: entry.value for entry in _load_proto(Path(path))[0].metadata_props}
 
 
 def weights_bytes(model: onnx_ir.Model) -> int:
@@ -138,12 +124,12 @@ def model_to_path(model: onnx.ModelProto, folder: Path, name: str = "model.onnx"
     """Write a model that is held in memory to ``folder`` and return its path.
 
     Raises:
-        InvalidModelError: The model is over 2 GiB and no valid ONNX model.
+        InvalidModelError: The model is over 2 GiB and cannot be rewritten.
         OSError: The folder cannot be written.
     """
     path = folder / name
     if model.ByteSize() > MAX_PROTO_BYTES:
-        write_model(_parsed(model, name), path, is_durable=False)
+        write_model(model_of(model, path), path, is_durable=False)
     else:
         with replacing(path, is_durable=False) as temporary:
             temporary.write_bytes(model.SerializeToString())
@@ -156,7 +142,7 @@ def path_to_model(path: Path) -> onnx.ModelProto:
     Raises:
         InvalidModelError: As :func:`load_model`.
     """
-    return onnx_ir.to_proto(with_inner_data(load_model(path)))
+    return proto_of(with_inner_data(load_model(path)))
 
 
 def copy_model(source: Path, target: Path) -> None:
@@ -166,14 +152,13 @@ def copy_model(source: Path, target: Path) -> None:
     tensors inside or under its own name, and that file stays as it is.
 
     Raises:
-        InvalidModelError: As :func:`load_model`.
+        InvalidModelError: As :func:`external_files`, or the model must be written anew and cannot be.
         OSError: The target cannot be written.
     """
-    model = load_model(source)
     folder = source.parent.resolve()
-    copies = [(data, target.parent.resolve() / data.resolve().relative_to(folder)) for data in external_files(model)]
+    copies = [(data, target.parent.resolve() / data.resolve().relative_to(folder)) for data in external_files(source)]
     if any(copy.exists() and not filecmp.cmp(data, copy, shallow=False) for data, copy in copies):
-        write_model(model, target)
+        write_model(load_model(source), target)
         return
     for data, copy in copies:
         if not copy.exists():

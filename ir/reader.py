@@ -30,6 +30,7 @@ def read(path: Path) -> Graph:
     """Read a model file.
 
     Raises:
+        UnsupportedModelError: The model cannot be rewritten; a session tells whether it runs.
         InvalidModelError: The file is no ONNX model that can be read safely.
     """
     return graph_of(load_model(path))
