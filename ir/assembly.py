@@ -10,6 +10,7 @@ import onnx_ir
 
 from ir.external_data import renamed
 from ir.graph import Constant
+from ir.serialised import keep_aside
 from ir.onnx_form import symbol_sources
 from ir.subgraphs import value_names
 from ir.writer import RawNode, Surroundings, Written, write_node
@@ -17,7 +18,7 @@ from ir.writer import RawNode, Surroundings, Written, write_node
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from ir.graph import AttributeValue, Graph, Node
+    from ir.graph import AttributeValue, Graph, Node, Spelling
     from ir.types import Symbols, TensorType
 
 _FIRST_IR_WITH_CONSTANTS: Final = 4
@@ -63,7 +64,9 @@ class _Assembler:
         self.nodes: list[onnx_ir.Node] = []
         self.domains: set[str] = set()
         self.taken = set(value_names(graph.model.graph)).union(types, constants)
-        self.described = {value.name: value for node in graph.model.graph for value in node.outputs if value.name}
+        stated = (*graph.model.graph.initializers.values(), *(value for node in graph.model.graph for value in node.outputs))
+        self.described = {value.name: value for value in stated if value.name}
+        self.made: set[str] = set()
         self.around = Surroundings(
             opset=graph.opset,
             type_of=types.get,
@@ -77,13 +80,21 @@ class _Assembler:
         names = self.graph.inputs if inputs is None else inputs
         graph_inputs = [self._input(name, original.get(name)) for name in names]
         for node in nodes:
-            self.taken.update(node.outputs)
+            self.made.update(node.outputs)
+        self.taken.update(self.made)
         for node in nodes:
             if node.source is not None and node.is_opaque:
                 self._opaque(node, node.source)
-            elif any(node.outputs):
+            elif not any(node.outputs):
+                continue
+            elif node.source is not None and node.spelling is not None and _fits(node.outputs, node.source):
+                self._as_read(node, node.source, node.spelling)
+            else:
                 written = write_node(node.operator, node.inputs, node.outputs, node.attributes, self.around)
                 self._written(node, written)
+        if outputs is None:
+            for name in self.graph.held:
+                self._value(name)
         graph_outputs = self._outputs(outputs)
         if model.ir_version < _FIRST_IR_WITH_CONSTANTS:
             graph_inputs.extend(value for value in self.initializers.values() if value not in graph_inputs)
@@ -101,6 +112,8 @@ class _Assembler:
             name=model.graph.name,
             metadata_props=dict(model.graph.metadata_props),
         )
+        if outputs is None:
+            keep_aside(model.graph, new)
         return onnx_ir.Model(
             new,
             ir_version=model.ir_version,
@@ -111,6 +124,7 @@ class _Assembler:
             doc_string=model.doc_string,
             functions=[function.clone() for function in model.functions.values()],
             metadata_props=dict(model.metadata_props),
+            device_configurations=model.device_configurations,
         )
 
     def _input(self, name: str, original: onnx_ir.Value | None) -> onnx_ir.Value:
@@ -160,6 +174,9 @@ class _Assembler:
             shape=onnx_ir.Shape(tensor.shape.numpy()),
             const_value=_named(tensor, name),
         )
+        known = self.described.get(name)
+        if known is not None:
+            _remark_like(value, known)
         self.values[name] = value
         self.initializers[name] = value
         return value
@@ -172,14 +189,57 @@ class _Assembler:
         count = len(source.inputs)
         for captured in node.inputs[count:]:
             self._value(captured)
-        self._add(
-            source.op_type,
-            source.domain,
-            node.inputs[:count],
-            node.outputs,
-            [_copied(attribute) for attribute in source.attributes.values()],
-            source,
-        )
+        self._like(source, node.inputs[:count], node.outputs)
+
+    def _as_read(self, node: Node, source: onnx_ir.Node, spelling: Spelling) -> None:
+        """A node that no rule has changed, in the words of the model: its operator, attributes, and constant inputs.
+
+        Outputs that nobody uses stay too, since a kernel may depend on them.
+        """
+        inputs = []
+        for part in spelling:
+            if part is None:
+                inputs.append("")
+            else:
+                inputs.append(self._own_constant(part) if isinstance(part, Constant) else node.inputs[part])
+        outputs = []
+        for position, value in enumerate(source.outputs):
+            name = node.outputs[position] if position < len(node.outputs) else ""
+            outputs.append(name or (self._unused(value.name) if value.name else ""))
+        self._like(source, inputs, outputs)
+
+    def _own_constant(self, constant: Constant) -> str:
+        """The name of a constant of the model, as an initializer."""
+        if constant.name in self.made:  # of an equal value that is computed
+            return self._new_constant(constant)
+        if constant.name not in self.values and constant.name not in self.constants:
+            self._initializer(constant.name, constant.tensor)
+        return constant.name
+
+    def _new_constant(self, constant: Constant) -> str:
+        name = self._fresh(constant.name)
+        self._initializer(name, constant.tensor)
+        return name
+
+    def _unused(self, name: str) -> str:
+        """A name for an output that nobody uses: its own, where nothing else has it."""
+        if name in self.made or name in self.values:
+            name = self._fresh(name)
+        self.made.add(name)
+        return name
+
+    def _fresh(self, stem: str) -> str:
+        name, number = stem, 0
+        while name in self.taken:
+            number += 1
+            name = f"{stem}_{number}"
+        self.taken.add(name)
+        return name
+
+    def _like(self, source: onnx_ir.Node, inputs: Sequence[str], outputs: Sequence[str]) -> None:
+        """The node as it was read, with these inputs and outputs."""
+        attributes = [_copied(attribute) for attribute in source.attributes.values()]
+        self._add(source.op_type, source.domain, inputs, outputs, attributes, source)
 
     def _written(self, node: Node, written: Written) -> None:
         names = self._new_names(node, written)
@@ -197,12 +257,7 @@ class _Assembler:
         names: dict[str, str] = {}
         for stem in made_up:
             if stem and stem not in node.outputs:
-                name, number = stem, 0
-                while name in self.taken:
-                    number += 1
-                    name = f"{stem}_{number}"
-                self.taken.add(name)
-                names[stem] = name
+                names[stem] = self._fresh(stem)
         return names
 
     def _raw(self, raw: RawNode, names: Mapping[str, str], source: onnx_ir.Node | None) -> None:
@@ -243,8 +298,19 @@ class _Assembler:
 def _describe_like(value: onnx_ir.Value, original: onnx_ir.Value) -> None:
     value.type = original.type
     value.shape = original.shape
+    _remark_like(value, original)
+
+
+def _remark_like(value: onnx_ir.Value, original: onnx_ir.Value) -> None:
+    """Give a value what is said of another beside its type; a quantisation annotation is part of ``meta``."""
     value.doc_string = original.doc_string
     value.metadata_props.update(original.metadata_props)
+    value.meta.update(original.meta)
+
+
+def _fits(outputs: Sequence[str], source: onnx_ir.Node) -> bool:
+    """Whether a node as it was read has every output that is wanted."""
+    return not any(outputs[len(source.outputs) :])
 
 
 def _shape(type_: TensorType, symbols: Symbols) -> onnx_ir.Shape:

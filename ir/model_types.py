@@ -12,7 +12,7 @@ from google.protobuf.message import DecodeError
 
 from ir.checks import DEFAULT_DOMAINS
 from ir.external_data import with_inner_data
-from ir.serialised import proto_of
+from ir.serialised import forget_foreign_types, proto_of
 
 _SMALL_BYTES: Final = 4096
 """Tensors up to this size take part in inference: shapes and axes may hang on their elements."""
@@ -30,13 +30,19 @@ def infer_types(model: onnx_ir.Model) -> onnx_ir.Model:
     bare = _without_weights(model)
     proto = proto_of(bare)
     try:
-        return onnx_ir.from_proto(onnx.shape_inference.infer_shapes(proto, strict_mode=True, data_prop=True))
+        return _inferred(proto, strict_mode=True)
     except _ERRORS:
         _forget_types(bare)
     try:
-        return onnx_ir.from_proto(onnx.shape_inference.infer_shapes(proto_of(bare), data_prop=True))
+        return _inferred(proto_of(bare), strict_mode=False)
     except _ERRORS:
         return onnx_ir.from_proto(proto)
+
+
+def _inferred(proto: onnx.ModelProto, *, strict_mode: bool) -> onnx_ir.Model:
+    found = onnx.shape_inference.infer_shapes(proto, strict_mode=strict_mode, data_prop=True)
+    forget_foreign_types(found)
+    return onnx_ir.from_proto(found)
 
 
 _ERRORS: Final = (

@@ -35,6 +35,7 @@ class Context:
         backed_symbols: Symbols that can be computed from a graph input's shape when a model is written.
         names: Every name that is taken.
         functions: Domain and name of the model's own functions: they may hide an operator.
+        used: Names of the values that an output of the graph hangs on.
     """
 
     types: dict[str, TensorType]
@@ -43,6 +44,7 @@ class Context:
     backed_symbols: frozenset[int]
     names: set[str]
     functions: frozenset[tuple[str, str]]
+    used: frozenset[str]
 
     def type(self, name: str) -> TensorType:
         """Return the type of a value that must be known.
@@ -85,16 +87,38 @@ class Context:
 
 def schema_of(operator: Operator, opset: int) -> onnx.defs.OpSchema | None:
     """Return ONNX's schema of an operator at an opset, None where ONNX has none."""
-    return None if operator.domain else _schema(operator.onnx_name, opset)
+    return None if operator.domain else schema_named(operator.onnx_name, opset)
 
 
 @functools.cache
-def _schema(name: str, opset: int) -> onnx.defs.OpSchema | None:
+def schema_named(name: str, opset: int) -> onnx.defs.OpSchema | None:
+    """Return ONNX's schema of an operator type of the default domain at an opset, None where ONNX has none."""
     try:
         schema = onnx.defs.get_schema(name, opset, "")
     except onnx.defs.SchemaError:
         return None
     return None if schema.deprecated else schema
+
+
+def is_well_formed(node: onnx_ir.Node, schema: onnx.defs.OpSchema) -> bool:
+    """Return whether a node has the inputs, outputs and attributes that its schema asks for."""
+    formals = schema.inputs
+    has_inputs = schema.min_input <= len(node.inputs) <= schema.max_input and all(
+        value_name(value) or formals[min(position, len(formals) - 1)].option != _Option.Single
+        for position, value in enumerate(node.inputs)
+    )
+    has_outputs = schema.min_output <= len(node.outputs) <= schema.max_output
+    has_types = all(
+        name not in schema.attributes or attribute.is_ref() or attribute.type == schema.attributes[name].type.value
+        for name, attribute in node.attributes.items()
+    )
+    is_complete = all(
+        name in node.attributes for name, described in schema.attributes.items() if described.required
+    )
+    return has_inputs and has_outputs and has_types and is_complete
+
+
+_Option: Final = onnx.defs.OpSchema.FormalParameterOption
 
 
 def value_name(value: onnx_ir.Value | None) -> str:
@@ -108,8 +132,8 @@ def _python_value(attribute: onnx_ir.Attr) -> AttributeValue:
             return attribute.as_int()
         case onnx_ir.AttributeType.FLOAT:
             return shortest(attribute.as_float())
-        case onnx_ir.AttributeType.STRING:
-            return attribute.as_string()
+        case onnx_ir.AttributeType.STRING if isinstance(attribute.value, str):
+            return attribute.value
         case onnx_ir.AttributeType.INTS:
             return tuple(attribute.as_ints())
         case _:

@@ -1,7 +1,8 @@
 """Between a serialised model and the one this package works on, which has no place for some of its parts.
 
 Sparse tensors become dense ones of the same elements, as ONNX Runtime makes of them when it loads a model. Training
-information is kept as it is; what it names stays, see :func:`held_names`.
+information is kept as it is, and what it names stays, see :func:`held_names`; so are the types of inputs and outputs
+that are maps.
 """
 
 from __future__ import annotations
@@ -29,8 +30,7 @@ MAX_DENSE_BYTES: Final = 32 * 1024**2
 
 _TRAINING: Final = "eqsat.training_info"
 _HELD: Final = "eqsat.held_names"
-_QUANTISATION: Final = "quant_parameter_tensor_names"
-"""Where onnx_ir keeps the quantisation annotation of a value."""
+_TYPES: Final = "eqsat.types"
 
 
 def model_of(proto: onnx.ModelProto, path: Path) -> onnx_ir.Model:
@@ -59,6 +59,8 @@ def _model_of(proto: onnx.ModelProto, path: Path) -> onnx_ir.Model:
                 onnx.external_data_helper.load_external_data_for_tensor(tensor, str(path.parent.resolve()))
                 tensor.ClearField("external_data")
                 tensor.data_location = onnx.TensorProto.DEFAULT
+    types = {value.name: value.type.SerializeToString() for value in _interface(proto) if _is_foreign(value.type)}
+    forget_foreign_types(proto)
     try:
         model = onnx_ir.from_proto(proto)
         if not _is_sorted(path, proto.graph):
@@ -67,6 +69,7 @@ def _model_of(proto: onnx.ModelProto, path: Path) -> onnx_ir.Model:
         raise UnsupportedModelError(f"{path}: cannot be rewritten ({cause(error)})") from error
     model.graph.meta[_TRAINING] = tuple(part.SerializeToString() for part in proto.training_info)
     model.graph.meta[_HELD] = frozenset(_names_held(path, proto))
+    model.graph.meta[_TYPES] = types
     return model
 
 
@@ -82,27 +85,56 @@ def proto_of(model: onnx_ir.Model) -> onnx.ModelProto:
         raise UnsupportedModelError(f"the model cannot be written ({cause(error)})") from error
     for part in model.graph.meta.get(_TRAINING, ()):
         proto.training_info.add().ParseFromString(part)
+    types: dict[str, bytes] = model.graph.meta.get(_TYPES, {})
+    for value in _interface(proto):
+        if value.name in types:
+            value.type.ParseFromString(types[value.name])
     return proto
 
 
 def cloned(model: onnx_ir.Model) -> onnx_ir.Model:
     """Return a copy that shares the tensors, with what :func:`model_of` kept aside."""
     copy = model.clone()
-    keep_aside(model, copy)
+    keep_aside(model.graph, copy.graph)
     return copy
 
 
-def keep_aside(old: onnx_ir.Model, new: onnx_ir.Model) -> None:
-    """Give a model what :func:`model_of` kept aside for another one."""
-    for key in (_TRAINING, _HELD):
-        if key in old.graph.meta:
-            new.graph.meta[key] = old.graph.meta[key]
+def keep_aside(old: onnx_ir.Graph, new: onnx_ir.Graph) -> None:
+    """Give a main graph what :func:`model_of` kept aside for another one."""
+    for key in (_TRAINING, _HELD, _TYPES):
+        if key in old.meta:
+            new.meta[key] = old.meta[key]
 
 
 def held_names(model: onnx_ir.Model) -> frozenset[str]:
     """Return the initializers that must stay as they are: training changes them, or an annotation refers to them."""
     names: frozenset[str] = model.graph.meta.get(_HELD, frozenset())
     return names
+
+
+def forget_foreign_types(proto: onnx.ModelProto) -> None:
+    """Take the types that onnx_ir has no form for from the values of a message; the operators say them anyway."""
+    for graph in _graphs(proto):
+        for value in (*graph.input, *graph.output, *graph.value_info):
+            if _is_foreign(value.type):
+                value.ClearField("type")
+
+
+def _interface(proto: onnx.ModelProto) -> Iterator[onnx.ValueInfoProto]:
+    yield from proto.graph.input
+    yield from proto.graph.output
+
+
+def _is_foreign(type_: onnx.TypeProto) -> bool:
+    match type_.WhichOneof("value"):
+        case "tensor_type" | "sparse_tensor_type" | None:
+            return False
+        case "sequence_type":
+            return _is_foreign(type_.sequence_type.elem_type)
+        case "optional_type":
+            return _is_foreign(type_.optional_type.elem_type)
+        case _:
+            return True
 
 
 def cause(error: BaseException) -> str:

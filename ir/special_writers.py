@@ -9,7 +9,7 @@ import numpy as np
 import onnx_ir
 
 from ir.onnx_form import RawNode, Surroundings, UnwritableError, Written, generic, one_node, prefix_of
-from ir.operators import OPERATORS, Operator
+from ir.operators import OPERATORS, Kind, Operator
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -190,19 +190,33 @@ def _softmax(
     return one_node(operator, inputs, outputs, {"axis": source.rank - 1})
 
 
-def _reduce(
+def _from_front(
     operator: Operator,
     inputs: tuple[str, ...],
     outputs: tuple[str, ...],
     attributes: Mapping[str, AttributeValue],
     around: Surroundings,
 ) -> Written:
-    """Axes from the front below opset 11, where a negative axis meant nothing yet."""
+    """Reductions with their axes counted from the front, where the rank is known.
+
+    Below opset 11 a negative axis meant nothing yet, and ONNX Runtime takes it for none at all where the input has no
+    elements: the result then has the wrong shape.
+    """
     source = around.type_of(inputs[0])
-    if around.opset < 11 and source is not None:
-        front = tuple(axis % source.rank for axis in _dims(attributes["axes"]))
-        attributes = {**attributes, "axes": front}
+    if source is not None and source.rank:
+        counted = {
+            column.name: _front(attributes[column.name], source.rank)
+            for column in operator.attributes
+            if column.kind in {Kind.LAST, Kind.LASTS}
+        }
+        attributes = {**attributes, **counted}
     return generic(operator, inputs, outputs, attributes, around)
+
+
+def _front(axes: AttributeValue, rank: int) -> AttributeValue:
+    if isinstance(axes, tuple):
+        return tuple(axis % rank for axis in axes)
+    return axes % rank if isinstance(axes, int) else axes
 
 
 _Special: TypeAlias = Callable[
@@ -217,5 +231,5 @@ SPECIAL: Final[Mapping[str, _Special]] = {
     "Shape": _shape,
     "Slice": _slice,
     **dict.fromkeys(("Softmax", "LogSoftmax", "Hardmax"), _softmax),
-    **dict.fromkeys((name for name in OPERATORS if name.startswith("Reduce")), _reduce),
+    **dict.fromkeys((name for name in OPERATORS if name.startswith(("Reduce", "Arg"))), _from_front),
 }
