@@ -21,7 +21,7 @@ def check_model(path: Path, model: onnx.ModelProto) -> None:
     """Check what this package relies on; what it cannot rely on may still run.
 
     Raises:
-        InvalidModelError: The file is no ONNX model at all.
+        InvalidModelError: The file is no ONNX model at all, or names an opset that cannot be.
         UnsupportedModelError: Its names do not fit, it is too new, or it has no output.
     """
     if not model.ir_version or not model.HasField("graph"):
@@ -31,13 +31,49 @@ def check_model(path: Path, model: onnx.ModelProto) -> None:
     _check_opsets(path, model)
     if not model.graph.output:
         raise UnsupportedModelError(f"{path}: the graph has no output")
+    for node in all_nodes(model):
+        for attribute in node.attribute:
+            _check_attribute(path, node, attribute)
     for function in model.functions:
-        for node in function.node:
-            for graph in subgraph_protos(node):
-                free_names(path, graph)
-    undefined = free_names(path, model.graph)
+        _check_defined(path, free_names(path, _body(function)))
+    _check_defined(path, free_names(path, model.graph))
+
+
+def _body(function: onnx.FunctionProto) -> onnx.GraphProto:
+    """A function as a graph, as far as names go."""
+    inputs, outputs = ([onnx.ValueInfoProto(name=name) for name in names] for names in (function.input, function.output))
+    return onnx.GraphProto(node=function.node, input=inputs, output=outputs)
+
+
+def _check_defined(path: Path, undefined: dict[str, None]) -> None:
     if undefined:
         raise UnsupportedModelError(f"{path}: {next(iter(undefined))!r} is used and never defined")
+
+
+def _check_attribute(path: Path, node: onnx.NodeProto, attribute: onnx.AttributeProto) -> None:
+    """Check that an attribute holds what it says it is."""
+    field = _FIELDS.get(attribute.type)
+    if field is not None and not attribute.ref_attr_name and not attribute.HasField(field):
+        raise UnsupportedModelError(f"{path}: attribute {attribute.name!r} of a {node.op_type} holds nothing")
+
+
+_FIELDS: Final = {
+    onnx.AttributeProto.TENSOR: "t",
+    onnx.AttributeProto.GRAPH: "g",
+    onnx.AttributeProto.SPARSE_TENSOR: "sparse_tensor",
+    onnx.AttributeProto.TYPE_PROTO: "tp",
+}
+"""Where a single message of each type of attribute stands; other types may be empty."""
+
+
+def all_nodes(model: onnx.ModelProto) -> Iterator[onnx.NodeProto]:
+    """Return every node of a model, those of subgraphs and functions included."""
+    pending = [*model.graph.node, *(node for function in model.functions for node in function.node)]
+    while pending:
+        node = pending.pop()
+        yield node
+        for graph in subgraph_protos(node):
+            pending.extend(graph.node)
 
 
 def _check_opsets(path: Path, model: onnx.ModelProto) -> None:
@@ -45,8 +81,10 @@ def _check_opsets(path: Path, model: onnx.ModelProto) -> None:
         raise UnsupportedModelError(f"{path}: the model imports no operator set")
     newest = onnx.defs.onnx_opset_version()
     for entry in model.opset_import:
-        if entry.domain in DEFAULT_DOMAINS and not 1 <= entry.version <= newest:
-            raise UnsupportedModelError(f"{path}: opset {entry.version} is not known (1 to {newest} are)")
+        if entry.domain in DEFAULT_DOMAINS and entry.version < 1:
+            raise InvalidModelError(f"{path}: there is no opset {entry.version}")
+        if entry.domain in DEFAULT_DOMAINS and entry.version > newest:
+            raise UnsupportedModelError(f"{path}: opset {entry.version} is not known (up to {newest} are)")
 
 
 def free_names(path: Path, graph: onnx.GraphProto) -> dict[str, None]:

@@ -11,8 +11,9 @@ import onnx_ir
 from google.protobuf.message import DecodeError
 
 from ir.checks import DEFAULT_DOMAINS
+from ir.errors import UnsupportedModelError
 from ir.external_data import with_inner_data
-from ir.serialised import forget_foreign_types, proto_of
+from ir.serialised import cause, forget_foreign_types, proto_of
 
 _SMALL_BYTES: Final = 4096
 """Tensors up to this size take part in inference: shapes and axes may hang on their elements."""
@@ -27,8 +28,11 @@ def infer_types(model: onnx_ir.Model) -> onnx_ir.Model:
     Raises:
         UnsupportedModelError: A part of the model has no serialised form.
     """
-    bare = _without_weights(model)
-    proto = proto_of(bare)
+    try:
+        bare = _without_weights(model)
+        proto = proto_of(bare)
+    except (RuntimeError, ValueError) as error:
+        raise UnsupportedModelError(f"the model contradicts itself ({cause(error)})") from error
     try:
         return _inferred(proto, strict_mode=True)
     except _ERRORS:

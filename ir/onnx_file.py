@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import filecmp
 import shutil
+from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
@@ -12,22 +13,24 @@ import onnx_ir
 from google.protobuf.message import DecodeError
 
 from ir.atomic_file import replacing
-from ir.errors import InvalidModelError
+from ir.errors import InvalidModelError, UnsupportedModelError
 from ir.external_data import attach, tensors, with_inner_data, with_outer_data
-from ir.serialised import model_of, proto_of
+from ir.serialised import cause, model_of
 from ir.streaming import write_streamed
-from ir.tensor_data import check_tensors
+from ir.tensor_data import check_tensors, take_in
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
 
 __all__ = [
     "MAX_PROTO_BYTES",
+    "ModelFile",
     "copy_model",
     "external_files",
     "load_model",
     "model_to_path",
     "move_model",
+    "open_model",
     "operator_counts",
     "path_to_model",
     "read_metadata",
@@ -42,34 +45,28 @@ MAX_PROTO_BYTES: Final = 2**31 - 2**24
 _PROTOBUF: Final = "protobuf"
 
 
-def load_model(path: Path) -> onnx_ir.Model:
-    """Read a model; its external tensors stay on disk until they are asked for.
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ModelFile:
+    """A file that is safe to open: every tensor is as long as it says, and external ones lie in the file's folder.
 
-    Nodes that stand before what they use are put in order.
+    Attributes:
+        path: Where it is.
+        proto: What stands in it.
+        data_files: The files that hold its external tensors, each once.
+    """
+
+    path: Path
+    proto: onnx.ModelProto
+    data_files: tuple[Path, ...]
+
+
+def open_model(path: Path) -> ModelFile:
+    """Open a file and check that it is safe; whether the model makes sense is not looked at.
 
     Raises:
-        UnsupportedModelError: It cannot be rewritten: its version is not known, its names do not fit, or it has a
-            part that would be lost. A session tells whether it runs.
         InvalidModelError: The file is missing, empty or no ONNX model, data do not fit their tensor, or external
             data lie outside its own folder.
     """
-    proto, _ = _load_proto(path)
-    model = model_of(proto, path)
-    attach(model, path.parent.resolve())
-    return model
-
-
-def external_files(path: Path) -> tuple[Path, ...]:
-    """Return the files that hold the external tensors of a model, each once.
-
-    Raises:
-        InvalidModelError: As :func:`load_model`, but not where the model only cannot be rewritten.
-    """
-    return _load_proto(path)[1]
-
-
-def _load_proto(path: Path) -> tuple[onnx.ModelProto, tuple[Path, ...]]:
-    """What stands in a file, and the files that it refers to; all tensors are as long as they say."""
     if not path.exists():
         raise InvalidModelError(f"{path}: no such file")
     if path.is_dir():
@@ -80,20 +77,51 @@ def _load_proto(path: Path) -> tuple[onnx.ModelProto, tuple[Path, ...]]:
         proto = onnx.load_model(path, format=_PROTOBUF, load_external_data=False)
         if not proto.ir_version or not proto.HasField("graph"):
             raise InvalidModelError(f"{path}: not an ONNX model")
-        return proto, check_tensors(path, proto)
+        return ModelFile(path=path, proto=proto, data_files=check_tensors(path, proto))
     except (DecodeError, UnicodeDecodeError) as error:
         raise InvalidModelError(f"{path}: not an ONNX model, or a truncated one") from error
     except OSError as error:
         raise InvalidModelError(f"{path}: cannot be read ({error.strerror})") from error
 
 
+def load_model(source: Path | ModelFile) -> onnx_ir.Model:
+    """Read a model; its external tensors stay on disk until they are asked for.
+
+    Nodes that stand before what they use are put in order.
+
+    Args:
+        source: A path, or a file that is open; sparse tensors in it become dense.
+
+    Raises:
+        UnsupportedModelError: It cannot be rewritten: its version is not known, its names do not fit, or it has a
+            part that would be lost. A session tells whether it runs.
+        InvalidModelError: As :func:`open_model`.
+    """
+    file = source if isinstance(source, ModelFile) else open_model(source)
+    model = model_of(file.proto, file.path)
+    try:
+        attach(model, file.path.parent.resolve())
+    except TypeError as error:
+        raise UnsupportedModelError(f"{file.path}: an attribute cannot be followed ({cause(error)})") from error
+    return model
+
+
+def external_files(path: Path) -> tuple[Path, ...]:
+    """Return the files that hold the external tensors of a model, each once.
+
+    Raises:
+        InvalidModelError: As :func:`open_model`.
+    """
+    return open_model(path).data_files
+
+
 def read_metadata(path: str | Path) -> dict[str, str]:
     """Return the custom metadata of a model file.
 
     Raises:
-        InvalidModelError: As :func:`external_files`.
+        InvalidModelError: As :func:`open_model`.
     """
-    return {entry.key: entry.value for entry in _load_proto(Path(path))[0].metadata_props}
+    return {entry.key: entry.value for entry in open_model(Path(path)).proto.metadata_props}
 
 
 def weights_bytes(model: onnx_ir.Model) -> int:
@@ -137,12 +165,14 @@ def model_to_path(model: onnx.ModelProto, folder: Path, name: str = "model.onnx"
 
 
 def path_to_model(path: Path) -> onnx.ModelProto:
-    """Read a model into memory, external data included.
+    """Read a model into memory as it is, external data included.
 
     Raises:
-        InvalidModelError: As :func:`load_model`.
+        InvalidModelError: As :func:`open_model`.
     """
-    return proto_of(with_inner_data(load_model(path)))
+    file = open_model(path)
+    take_in(file.proto, path.parent.resolve())
+    return file.proto
 
 
 def copy_model(source: Path, target: Path) -> None:
@@ -152,7 +182,7 @@ def copy_model(source: Path, target: Path) -> None:
     tensors inside or under its own name, and that file stays as it is.
 
     Raises:
-        InvalidModelError: As :func:`external_files`, or the model must be written anew and cannot be.
+        InvalidModelError: As :func:`open_model`, or the model must be written anew and cannot be.
         OSError: The target cannot be written.
     """
     folder = source.parent.resolve()

@@ -12,7 +12,7 @@ from ir.graph import Constant, Graph
 from ir.model_types import infer_types
 from ir.normal_form import value_name
 from ir.normalise import Context, normalise, opaque
-from ir.onnx_file import load_model
+from ir.onnx_file import ModelFile, load_model
 from ir.onnx_form import Surroundings, symbol_sources
 from ir.serialised import held_names
 from ir.subgraphs import captured_values, value_names
@@ -29,14 +29,14 @@ MAX_RANK: Final = 8
 """Values of a higher rank have no type here, so the nodes around them are opaque."""
 
 
-def read(path: Path) -> Graph:
+def read(source: Path | ModelFile) -> Graph:
     """Read a model file.
 
     Raises:
         UnsupportedModelError: The model cannot be rewritten; a session tells whether it runs.
         InvalidModelError: The file is no ONNX model that can be read safely.
     """
-    return graph_of(load_model(path))
+    return graph_of(load_model(source))
 
 
 def graph_of(model: onnx_ir.Model) -> Graph:

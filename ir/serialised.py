@@ -13,13 +13,13 @@ from typing import TYPE_CHECKING, Final
 
 import numpy as np
 import onnx
-import onnx.external_data_helper
+import onnx.helper
 import onnx.numpy_helper
 import onnx_ir
 
-from ir.checks import check_model, free_names, subgraph_protos
+from ir.checks import all_nodes, check_model, free_names, subgraph_protos
 from ir.errors import UnsupportedModelError
-from ir.tensor_data import num_bytes, tensors_of
+from ir.tensor_data import KNOWN_TYPES, num_bytes, take_in, tensors_of
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -52,13 +52,12 @@ def model_of(proto: onnx.ModelProto, path: Path) -> onnx_ir.Model:
 
 def _model_of(proto: onnx.ModelProto, path: Path) -> onnx_ir.Model:
     check_model(path, proto)
+    for tensor in tensors_of(proto):
+        if tensor.data_type not in KNOWN_TYPES:
+            raise UnsupportedModelError(f"{path}: element type {tensor.data_type} of {tensor.name!r} is not known")
     _make_dense(path, proto)
     for information in proto.training_info:
-        for tensor in tensors_of(information):
-            if tensor.data_location == onnx.TensorProto.EXTERNAL:
-                onnx.external_data_helper.load_external_data_for_tensor(tensor, str(path.parent.resolve()))
-                tensor.ClearField("external_data")
-                tensor.data_location = onnx.TensorProto.DEFAULT
+        take_in(information, path.parent.resolve())
     types = {value.name: value.type.SerializeToString() for value in _interface(proto) if _is_foreign(value.type)}
     forget_foreign_types(proto)
     try:
@@ -179,7 +178,7 @@ def _make_dense(path: Path, model: onnx.ModelProto) -> None:
             left -= num_bytes(dense)
             graph.initializer.append(dense)
         graph.ClearField("sparse_initializer")
-    for node in _nodes(model):
+    for node in all_nodes(model):
         for attribute in node.attribute:
             if attribute.type != onnx.AttributeProto.SPARSE_TENSOR or attribute.ref_attr_name:
                 continue
@@ -192,17 +191,8 @@ def _make_dense(path: Path, model: onnx.ModelProto) -> None:
 
 def _graphs(model: onnx.ModelProto) -> Iterator[onnx.GraphProto]:
     yield model.graph
-    for node in _nodes(model):
+    for node in all_nodes(model):
         yield from subgraph_protos(node)
-
-
-def _nodes(model: onnx.ModelProto) -> Iterator[onnx.NodeProto]:
-    pending = [*model.graph.node, *(node for function in model.functions for node in function.node)]
-    while pending:
-        node = pending.pop()
-        yield node
-        for graph in subgraph_protos(node):
-            pending.extend(graph.node)
 
 
 def _dense(path: Path, sparse: onnx.SparseTensorProto, max_bytes: int) -> onnx.TensorProto:
@@ -211,10 +201,10 @@ def _dense(path: Path, sparse: onnx.SparseTensorProto, max_bytes: int) -> onnx.T
     bare = onnx.TensorProto(name=name, data_type=sparse.values.data_type, dims=sparse.dims)
     if any(dim < 0 for dim in sparse.dims) or num_bytes(bare) > max_bytes:
         raise UnsupportedModelError(f"{path}: the sparse tensor {name!r} is too large to be made dense")
-    folder = str(path.parent.resolve())
+    take_in(sparse, path.parent.resolve())
     try:
-        values = onnx.numpy_helper.to_array(sparse.values, folder)
-        indices = onnx.numpy_helper.to_array(sparse.indices, folder).astype(np.int64)
+        values = onnx.numpy_helper.to_array(sparse.values)
+        indices = onnx.numpy_helper.to_array(sparse.indices).astype(np.int64)
         if indices.ndim == 2:
             indices = np.ravel_multi_index(tuple(indices.T), tuple(sparse.dims))
         flat = np.zeros(math.prod(sparse.dims), values.dtype)

@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
 import onnx
+import onnx.external_data_helper
 import onnx.helper
 import onnx_ir
 from google.protobuf.message import Message
@@ -21,12 +22,14 @@ if TYPE_CHECKING:
     from google.protobuf.descriptor import Descriptor
 
 _TENSOR: Final = onnx.TensorProto.DESCRIPTOR
-_KNOWN: Final = frozenset(onnx.TensorProto.DataType.values()) - {onnx.TensorProto.UNDEFINED}
+KNOWN_TYPES: Final = frozenset(onnx.TensorProto.DataType.values()) - {onnx.TensorProto.UNDEFINED}
+"""Element types that a tensor may have, as far as this ONNX knows."""
+
 _ENTRIES_PER_ELEMENT: Final = {
     **dict.fromkeys((onnx.TensorProto.COMPLEX64, onnx.TensorProto.COMPLEX128), Fraction(2)),
     **{
         number: Fraction(1, 8 // onnx_ir.DataType(number).bitwidth)
-        for number in _KNOWN - {onnx.TensorProto.STRING}
+        for number in KNOWN_TYPES - {onnx.TensorProto.STRING}
         if onnx_ir.DataType(number).bitwidth < 8
     },
 }
@@ -101,6 +104,15 @@ def check_tensors(path: Path, model: onnx.ModelProto) -> tuple[Path, ...]:
     return tuple(files)
 
 
+def take_in(message: Message, folder: Path) -> None:
+    """Read the external tensors below a message, which were checked, into it."""
+    for tensor in tensors_of(message):
+        if tensor.data_location == onnx.TensorProto.EXTERNAL:
+            onnx.external_data_helper.load_external_data_for_tensor(tensor, str(folder))
+            tensor.ClearField("external_data")
+            tensor.data_location = onnx.TensorProto.DEFAULT
+
+
 def _num_elements(tensor: onnx.TensorProto) -> int:
     if any(dim < 0 for dim in tensor.dims):
         raise InvalidModelError(f"{list(tensor.dims)} are no dimensions")
@@ -123,7 +135,7 @@ def num_bytes(tensor: onnx.TensorProto) -> int:
 
 def _check_inner(tensor: onnx.TensorProto) -> None:
     count = _num_elements(tensor)
-    if tensor.data_type not in _KNOWN:
+    if tensor.data_type not in KNOWN_TYPES:
         return  # of a newer ONNX: how many bytes it needs is not known here
     if tensor.HasField("raw_data"):
         if len(tensor.raw_data) != num_bytes(tensor):
@@ -151,7 +163,7 @@ def _external_file(tensor: onnx.TensorProto, folder: Path) -> Path:
             "(absolute paths, '..' and links are refused)",
         )
     _num_elements(tensor)
-    needed = num_bytes(tensor) if tensor.data_type in _KNOWN else 0
+    needed = num_bytes(tensor) if tensor.data_type in KNOWN_TYPES else 0
     try:
         offset = int(stated.get("offset", 0))
         length = int(stated.get("length", needed))

@@ -2,6 +2,7 @@
 
 from eqsat.runtime.batch import ModelRun
 from eqsat.runtime.errors import (
+    BrokenModelError,
     ChildCrashedError,
     MeasurementError,
     MemoryLimitError,
@@ -24,6 +25,7 @@ from eqsat.runtime.runtime import Runtime, require_providers
 from eqsat.runtime.settings import CPU_PROVIDER, CUDA_PROVIDER, Device, OptimizationLevel, SessionSettings
 
 __all__ = [
+    "BrokenModelError",
     "CPU_PROVIDER",
     "CUDA_PROVIDER",
     "LAYOUT_OPERATORS",
