@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from dataclasses import replace
 from typing import TYPE_CHECKING, Final
 
 import numpy as np
@@ -10,8 +11,8 @@ import onnx_ir
 
 from ir.external_data import renamed
 from ir.graph import Constant
-from ir.serialised import keep_aside
 from ir.onnx_form import symbol_sources
+from ir.serialised import keep_aside
 from ir.subgraphs import value_names
 from ir.writer import RawNode, Surroundings, Written, write_node
 
@@ -64,9 +65,13 @@ class _Assembler:
         self.nodes: list[onnx_ir.Node] = []
         self.domains: set[str] = set()
         self.taken = set(value_names(graph.model.graph)).union(types, constants)
-        stated = (*graph.model.graph.initializers.values(), *(value for node in graph.model.graph for value in node.outputs))
+        stated = (
+            *graph.model.graph.initializers.values(),
+            *(value for node in graph.model.graph for value in node.outputs),
+        )
         self.described = {value.name: value for value in stated if value.name}
         self.made: set[str] = set()
+        self.node_names: set[str] = set()
         self.around = Surroundings(
             opset=graph.opset,
             type_of=types.get,
@@ -229,17 +234,18 @@ class _Assembler:
         return name
 
     def _fresh(self, stem: str) -> str:
-        name, number = stem, 0
-        while name in self.taken:
-            number += 1
-            name = f"{stem}_{number}"
-        self.taken.add(name)
-        return name
+        return _not_in(self.taken, stem)
+
+    def _node_name(self, stem: str) -> str:
+        """ONNX Runtime refuses two nodes of one name."""
+        return _not_in(self.node_names, stem)
 
     def _like(self, source: onnx_ir.Node, inputs: Sequence[str], outputs: Sequence[str]) -> None:
         """The node as it was read, with these inputs and outputs."""
         attributes = [_copied(attribute) for attribute in source.attributes.values()]
-        self._add(source.op_type, source.domain, inputs, outputs, attributes, source)
+        node = self._add(source.op_type, source.domain, inputs, outputs, attributes, source)
+        new_values = dict(zip((*source.inputs, *source.outputs), (*node.inputs, *node.outputs), strict=True))
+        node.device_configurations = tuple(_on_values(each, new_values) for each in source.device_configurations)
 
     def _written(self, node: Node, written: Written) -> None:
         names = self._new_names(node, written)
@@ -274,10 +280,12 @@ class _Assembler:
         outputs: Sequence[str],
         attributes: Sequence[onnx_ir.Attr],
         source: onnx_ir.Node | None,
-    ) -> None:
+    ) -> onnx_ir.Node:
         self.domains.add(domain)
         made = [self._new_value(name) for name in outputs]
         name = source.name if source is not None else f"{op_type}/{next(name for name in outputs if name)}"
+        if name:
+            name = self._node_name(name)
         node = onnx_ir.Node(
             domain,
             op_type,
@@ -293,6 +301,15 @@ class _Assembler:
             if output:
                 self.values[output] = value
         self.nodes.append(node)
+        return node
+
+
+def _on_values(
+    configuration: onnx_ir.NodeDeviceConfiguration, new_values: Mapping[onnx_ir.Value | None, onnx_ir.Value | None]
+) -> onnx_ir.NodeDeviceConfiguration:
+    """How a node is spread over devices, said of the values that took the place of the old ones."""
+    specs = tuple(replace(spec, value=new_values.get(spec.value, spec.value)) for spec in configuration.sharding_specs)
+    return replace(configuration, sharding_specs=specs)
 
 
 def _describe_like(value: onnx_ir.Value, original: onnx_ir.Value) -> None:
@@ -306,6 +323,16 @@ def _remark_like(value: onnx_ir.Value, original: onnx_ir.Value) -> None:
     value.doc_string = original.doc_string
     value.metadata_props.update(original.metadata_props)
     value.meta.update(original.meta)
+
+
+def _not_in(taken: set[str], stem: str) -> str:
+    """A name that starts with ``stem`` and was not taken; it is now."""
+    name, number = stem, 0
+    while name in taken:
+        number += 1
+        name = f"{stem}_{number}"
+    taken.add(name)
+    return name
 
 
 def _fits(outputs: Sequence[str], source: onnx_ir.Node) -> bool:

@@ -41,7 +41,9 @@ def check_model(path: Path, model: onnx.ModelProto) -> None:
 
 def _body(function: onnx.FunctionProto) -> onnx.GraphProto:
     """A function as a graph, as far as names go."""
-    inputs, outputs = ([onnx.ValueInfoProto(name=name) for name in names] for names in (function.input, function.output))
+    inputs, outputs = (
+        [onnx.ValueInfoProto(name=name) for name in names] for names in (function.input, function.output)
+    )
     return onnx.GraphProto(node=function.node, input=inputs, output=outputs)
 
 
@@ -85,6 +87,13 @@ def _check_opsets(path: Path, model: onnx.ModelProto) -> None:
             raise InvalidModelError(f"{path}: there is no opset {entry.version}")
         if entry.domain in DEFAULT_DOMAINS and entry.version > newest:
             raise UnsupportedModelError(f"{path}: opset {entry.version} is not known (up to {newest} are)")
+
+
+def all_graphs(model: onnx.ModelProto) -> Iterator[onnx.GraphProto]:
+    """Return the main graph and every subgraph of a model, those of functions included."""
+    yield model.graph
+    for node in all_nodes(model):
+        yield from subgraph_protos(node)
 
 
 def free_names(path: Path, graph: onnx.GraphProto) -> dict[str, None]:

@@ -10,7 +10,7 @@ import onnx.shape_inference
 import onnx_ir
 from google.protobuf.message import DecodeError
 
-from ir.checks import DEFAULT_DOMAINS
+from ir.checks import DEFAULT_DOMAINS, all_graphs
 from ir.errors import UnsupportedModelError
 from ir.external_data import with_inner_data
 from ir.serialised import cause, forget_foreign_types, proto_of
@@ -44,6 +44,7 @@ def infer_types(model: onnx_ir.Model) -> onnx_ir.Model:
 
 
 def _inferred(proto: onnx.ModelProto, *, strict_mode: bool) -> onnx_ir.Model:
+    _forget_negative_sizes(proto)
     found = onnx.shape_inference.infer_shapes(proto, strict_mode=strict_mode, data_prop=True)
     forget_foreign_types(found)
     return onnx_ir.from_proto(found)
@@ -57,6 +58,15 @@ _ERRORS: Final = (
     DecodeError,
 )
 """What inference raises on models that contradict themselves or that it cannot follow."""
+
+
+def _forget_negative_sizes(proto: onnx.ModelProto) -> None:
+    """Take away sizes below zero, which exporters write for unknown ones and which end ONNX's inference natively."""
+    for graph in all_graphs(proto):
+        for value in (*graph.input, *graph.output, *graph.value_info):
+            for dim in value.type.tensor_type.shape.dim:
+                if dim.dim_value < 0:
+                    dim.ClearField("dim_value")
 
 
 def _forget_types(model: onnx_ir.Model) -> None:

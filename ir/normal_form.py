@@ -109,13 +109,16 @@ def is_well_formed(node: onnx_ir.Node, schema: onnx.defs.OpSchema) -> bool:
     )
     has_outputs = schema.min_output <= len(node.outputs) <= schema.max_output
     has_types = all(
-        name not in schema.attributes or attribute.is_ref() or attribute.type == schema.attributes[name].type.value
+        name not in schema.attributes or attribute.is_ref() or _type_of(schema.attributes[name]) == attribute.type
         for name, attribute in node.attributes.items()
     )
-    is_complete = all(
-        name in node.attributes for name, described in schema.attributes.items() if described.required
-    )
+    is_complete = all(name in node.attributes for name, described in schema.attributes.items() if described.required)
     return has_inputs and has_outputs and has_types and is_complete
+
+
+def _type_of(described: onnx.defs.OpSchema.Attribute) -> int:
+    number: int = described.type.value  # type: ignore[attr-defined]  # the stubs of onnx lack it
+    return number
 
 
 _Option: Final = onnx.defs.OpSchema.FormalParameterOption

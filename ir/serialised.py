@@ -17,7 +17,7 @@ import onnx.helper
 import onnx.numpy_helper
 import onnx_ir
 
-from ir.checks import all_nodes, check_model, free_names, subgraph_protos
+from ir.checks import all_graphs, all_nodes, check_model, free_names, subgraph_protos
 from ir.errors import UnsupportedModelError
 from ir.tensor_data import KNOWN_TYPES, num_bytes, take_in, tensors_of
 
@@ -113,7 +113,7 @@ def held_names(model: onnx_ir.Model) -> frozenset[str]:
 
 def forget_foreign_types(proto: onnx.ModelProto) -> None:
     """Take the types that onnx_ir has no form for from the values of a message; the operators say them anyway."""
-    for graph in _graphs(proto):
+    for graph in all_graphs(proto):
         for value in (*graph.input, *graph.output, *graph.value_info):
             if _is_foreign(value.type):
                 value.ClearField("type")
@@ -172,7 +172,7 @@ def _is_sorted(path: Path, graph: onnx.GraphProto) -> bool:
 def _make_dense(path: Path, model: onnx.ModelProto) -> None:
     """Replace sparse initializers, and constants with a sparse value, by dense ones."""
     left = MAX_DENSE_BYTES
-    for graph in _graphs(model):
+    for graph in all_graphs(model):
         for sparse in graph.sparse_initializer:
             dense = _dense(path, sparse, left)
             left -= num_bytes(dense)
@@ -189,12 +189,6 @@ def _make_dense(path: Path, model: onnx.ModelProto) -> None:
             attribute.CopyFrom(onnx.helper.make_attribute("value", dense))
 
 
-def _graphs(model: onnx.ModelProto) -> Iterator[onnx.GraphProto]:
-    yield model.graph
-    for node in all_nodes(model):
-        yield from subgraph_protos(node)
-
-
 def _dense(path: Path, sparse: onnx.SparseTensorProto, max_bytes: int) -> onnx.TensorProto:
     """The dense tensor; indices are positions in it when it is flat, or one row of coordinates for each element."""
     name = sparse.values.name
@@ -203,12 +197,19 @@ def _dense(path: Path, sparse: onnx.SparseTensorProto, max_bytes: int) -> onnx.T
         raise UnsupportedModelError(f"{path}: the sparse tensor {name!r} is too large to be made dense")
     take_in(sparse, path.parent.resolve())
     try:
-        values = onnx.numpy_helper.to_array(sparse.values)
-        indices = onnx.numpy_helper.to_array(sparse.indices).astype(np.int64)
-        if indices.ndim == 2:
-            indices = np.ravel_multi_index(tuple(indices.T), tuple(sparse.dims))
-        flat = np.zeros(math.prod(sparse.dims), values.dtype)
-        flat[indices] = values
+        return onnx.numpy_helper.from_array(_scattered(sparse), name)
     except (ValueError, TypeError, IndexError) as error:
-        raise UnsupportedModelError(f"{path}: the sparse tensor {name!r} contradicts itself ({cause(error)})") from error
-    return onnx.numpy_helper.from_array(flat.reshape(sparse.dims), name)
+        what = f"the sparse tensor {name!r} contradicts itself ({cause(error)})"
+        raise UnsupportedModelError(f"{path}: {what}") from error
+
+
+def _scattered(sparse: onnx.SparseTensorProto) -> np.ndarray:
+    values = onnx.numpy_helper.to_array(sparse.values)
+    indices = onnx.numpy_helper.to_array(sparse.indices).astype(np.int64)
+    if indices.ndim == 2:
+        indices = np.ravel_multi_index(tuple(indices.T), tuple(sparse.dims))
+    if indices.shape != values.shape or indices.min(initial=0) < 0:
+        raise IndexError("it has not one place for each value")
+    flat = np.zeros(math.prod(sparse.dims), values.dtype)
+    flat[indices] = values
+    return flat.reshape(sparse.dims)

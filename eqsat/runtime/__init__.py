@@ -25,10 +25,10 @@ from eqsat.runtime.runtime import Runtime, require_providers
 from eqsat.runtime.settings import CPU_PROVIDER, CUDA_PROVIDER, Device, OptimizationLevel, SessionSettings
 
 __all__ = [
-    "BrokenModelError",
     "CPU_PROVIDER",
     "CUDA_PROVIDER",
     "LAYOUT_OPERATORS",
+    "BrokenModelError",
     "ChildCrashedError",
     "Comparison",
     "Contender",

@@ -100,7 +100,7 @@ def damaged(model: onnx.ModelProto, rng: np.random.Generator) -> bytes:
     """Return the bytes of a model with one to three faults: cut, flipped, or with fields changed or exchanged."""
     kind = rng.integers(6)
     if kind == 0:
-        data = model.SerializeToString()
+        data: bytes = model.SerializeToString()
         return data[: rng.integers(1, len(data))]
     if kind <= 2:
         changed = bytearray(model.SerializeToString())
@@ -112,7 +112,7 @@ def damaged(model: onnx.ModelProto, rng: np.random.Generator) -> bytes:
         places = list(_places(broken))
         message, field = places[rng.integers(len(places))]
         _change(message, field, rng, places)
-    return broken.SerializeToString()
+    return bytes(broken.SerializeToString())
 
 
 def _places(message: Message) -> Iterator[tuple[Message, FieldDescriptor]]:
