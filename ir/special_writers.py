@@ -30,7 +30,11 @@ def _reshape(
     attributes: Mapping[str, AttributeValue],
     around: Surroundings,
 ) -> Written:
-    """Reshape to a constant where 0 (copy) and -1 (the rest) can say it, else to a computed shape."""
+    """Reshape to a constant where 0 (copy) and -1 (the rest) can say it, else to a computed shape.
+
+    What is the rest cannot be told where a copied dimension is 0 at run time, so there axes of size 1 that come or go
+    are said as such.
+    """
     target = _dims(attributes["shape"])
     source_type = around.type_of(inputs[0])
     source = source_type.shape if source_type is not None else ()
@@ -46,12 +50,41 @@ def _reshape(
         if len(literal_zeros) > 1 or 0 in entries[: literal_zeros[0]] + entries[literal_zeros[0] + 1 :] or num_unknown:
             raise UnwritableError(f"Reshape to {target} needs allowzero, which opset {around.opset} has not")
         entries[literal_zeros[0]] = -1
+    is_copied = any(entry == 0 > dim for entry, dim in zip(entries, target, strict=True))
+    if num_unknown > 1 or (num_unknown and is_copied):
+        for op_type, axes in (("Unsqueeze", _new_ones(source, target)), ("Squeeze", _new_ones(target, source))):
+            if axes is not None:
+                return _with_axes(op_type, inputs[0], outputs, axes, around)
     if num_unknown > 1:
         return _computed(operator, inputs, outputs, target, around)
     entries = [-1 if dim < 0 else dim for dim in entries]
     if around.opset < 5:
         return one_node(operator, inputs, outputs, {"shape": tuple(entries)})
     return _constant_target(operator, inputs[0], outputs, entries, {})
+
+
+def _new_ones(short: Sequence[int], long: Sequence[int]) -> tuple[int, ...] | None:
+    """The axes of size 1 that ``long`` has beside the dimensions of ``short``; None where they differ otherwise."""
+    axes: list[int] = []
+    for axis, dim in enumerate(long):
+        position = axis - len(axes)
+        if position < len(short) and short[position] == dim:
+            continue
+        if dim != 1:
+            return None
+        axes.append(axis)
+    return tuple(axes) if len(long) - len(axes) == len(short) else None
+
+
+def _with_axes(
+    op_type: str, source: str, outputs: tuple[str, ...], axes: tuple[int, ...], around: Surroundings
+) -> Written:
+    if around.opset < 13:
+        node = RawNode(op_type=op_type, domain="", inputs=(source,), outputs=outputs, attributes={"axes": axes})
+        return Written(nodes=(node,), constants={})
+    name = f"{prefix_of((source,), outputs)}/axes"
+    node = RawNode(op_type=op_type, domain="", inputs=(source, name), outputs=outputs, attributes={})
+    return Written(nodes=(node,), constants={name: np.array(axes, dtype=np.int64)})
 
 
 def _constant_target(
@@ -121,7 +154,9 @@ def _computed(
         )
     joined = f"{prefix}/shape"
     nodes.append(RawNode(op_type="Concat", domain="", inputs=tuple(parts), outputs=(joined,), attributes={"axis": 0}))
-    last = one_node(operator, (inputs[0], joined), outputs, {}).nodes
+    # A dimension that is computed to be 0 is no copy of the input's.
+    is_literal = operator.name == "Reshape" and around.opset >= 14 and not is_rest_taken
+    last = one_node(operator, (inputs[0], joined), outputs, {"allowzero": 1} if is_literal else {}).nodes
     return Written(nodes=(*nodes, *last), constants=constants)
 
 

@@ -152,6 +152,39 @@ def test_new_reductions_of_nothing_have_the_shape_that_numpy_gives(op_type: str,
     assert result.shape[2:] in {(), (1,)}
 
 
+@pytest.mark.parametrize("opset", [12, 13])
+@pytest.mark.parametrize(
+    ("op_type", "shape", "axes"),
+    [
+        ("Unsqueeze", ("n", "m"), [1, 2]),
+        ("Unsqueeze", ("n", "m", 1), [0]),
+        ("Squeeze", ("n", 1, "m", 1), [1]),
+        ("Squeeze", (1, "n", 1, "m"), [0, 2]),
+    ],
+)
+def test_new_reshapes_of_nothing_run(op_type: str, shape: Any, axes: list[int], opset: int, tmp_path: Path) -> None:
+    constants = {"a": _ints(*axes)} if opset >= 13 else {}
+    attributes: dict[str, Any] = {} if opset >= 13 else {"axes": axes}
+    node = N(op_type, ["x", *constants], ["y"], **attributes)
+    model = make_model([node], [value("x", shape)], [onnx.ValueInfoProto(name="y")], constants, opset=opset)
+    graph = read_proto(model, tmp_path)
+    assert graph.nodes[0].operator == "Reshape"
+    new = _in_new_words(graph, tmp_path)
+    for sizes in ((0, 3), (3, 0), (2, 3), (1, 1)):
+        dims = [{"n": sizes[0], "m": sizes[1]}.get(dim, 1) for dim in shape]
+        assert_same_results(model, new, {"x": np.ones(dims, dtype=np.float32)})
+
+
+def test_new_reshapes_to_computed_shapes_of_nothing_have_these_shapes(tmp_path: Path) -> None:
+    nodes = [N("Shape", ["t"], ["s"]), N("Reshape", ["x", "s"], ["y"], allowzero=1)]
+    inputs = [value("x", ("n", "m", 2)), value("t", ("m", 2, "n"))]
+    model = make_model(nodes, inputs, [value("y", ("m", 2, "n"))])
+    new = _in_new_words(read_proto(model, tmp_path), tmp_path)
+    for n, m in ((0, 3), (3, 0), (2, 3)):
+        feeds = {"x": np.ones((n, m, 2), dtype=np.float32), "t": np.ones((m, 2, n), dtype=np.float32)}
+        assert_same_results(model, new, feeds)
+
+
 @pytest.mark.parametrize(
     ("node", "opset", "shapes", "constants"),
     [
