@@ -100,28 +100,52 @@ def schema_named(name: str, opset: int) -> onnx.defs.OpSchema | None:
     return None if schema.deprecated else schema
 
 
-def is_well_formed(node: onnx_ir.Node, schema: onnx.defs.OpSchema) -> bool:
-    """Return whether a node has the inputs, outputs and attributes that its schema asks for."""
-    formals = schema.inputs
-    has_inputs = schema.min_input <= len(node.inputs) <= schema.max_input and all(
-        value_name(value) or formals[min(position, len(formals) - 1)].option != _Option.Single
-        for position, value in enumerate(node.inputs)
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _Form:
+    """What a schema asks of a node."""
+
+    num_inputs: range
+    num_outputs: range
+    must_be_given: tuple[bool, ...]
+    attribute_types: Mapping[str, int]
+    required: frozenset[str]
+
+
+@functools.cache
+def _form(name: str, opset: int) -> _Form | None:
+    schema = schema_named(name, opset)
+    if schema is None:
+        return None
+    attributes = schema.attributes
+    single = onnx.defs.OpSchema.FormalParameterOption.Single
+    return _Form(
+        num_inputs=range(schema.min_input, schema.max_input + 1),
+        num_outputs=range(schema.min_output, schema.max_output + 1),
+        must_be_given=tuple(formal.option == single for formal in schema.inputs),
+        attribute_types={name: each.type.value for name, each in attributes.items()},  # type: ignore[attr-defined]
+        required=frozenset(name for name, each in attributes.items() if each.required),
     )
-    has_outputs = schema.min_output <= len(node.outputs) <= schema.max_output
-    has_types = all(
-        name not in schema.attributes or attribute.is_ref() or _type_of(schema.attributes[name]) == attribute.type
+
+
+def is_well_formed(node: onnx_ir.Node, opset: int) -> bool:
+    """Return whether a node of the default domain has the inputs, outputs and attributes that ONNX asks for.
+
+    What ONNX has no schema for passes.
+    """
+    form = _form(node.op_type, opset)
+    if form is None:
+        return True
+    if len(node.inputs) not in form.num_inputs or len(node.outputs) not in form.num_outputs:
+        return False
+    if not form.required <= node.attributes.keys():
+        return False
+    given = (bool(value_name(value)) for value in node.inputs)
+    if any(is_needed and not is_given for is_needed, is_given in zip(form.must_be_given, given, strict=False)):
+        return False
+    return all(
+        attribute.is_ref() or attribute.type == form.attribute_types.get(name, attribute.type)
         for name, attribute in node.attributes.items()
     )
-    is_complete = all(name in node.attributes for name, described in schema.attributes.items() if described.required)
-    return has_inputs and has_outputs and has_types and is_complete
-
-
-def _type_of(described: onnx.defs.OpSchema.Attribute) -> int:
-    number: int = described.type.value  # type: ignore[attr-defined]  # the stubs of onnx lack it
-    return number
-
-
-_Option: Final = onnx.defs.OpSchema.FormalParameterOption
 
 
 def value_name(value: onnx_ir.Value | None) -> str:

@@ -12,7 +12,7 @@ import onnx_ir
 
 from ir.checks import DEFAULT_DOMAINS
 from ir.graph import Constant, Node, Spelling
-from ir.normal_form import Context, OpaqueError, generic, is_well_formed, schema_named, schema_of, value_name
+from ir.normal_form import Context, OpaqueError, generic, is_well_formed, schema_of, value_name
 from ir.operators import BY_ONNX_NAME, Operator
 from ir.special_forms import RESHAPES, SPECIAL
 from ir.subgraphs import captured_values
@@ -43,8 +43,7 @@ def opaque(node: onnx_ir.Node) -> Node:
 def _normal_form(node: onnx_ir.Node, context: Context) -> Node:
     operator = _row(node, context)
     opset = context.opsets.get(operator.domain, 1)
-    schema = None if operator.domain else schema_named(node.op_type, opset)
-    if not node.outputs or (schema is not None and not is_well_formed(node, schema)):
+    if not node.outputs or (not operator.domain and not is_well_formed(node, opset)):
         raise OpaqueError
     given = tuple(value_name(value) for value in node.inputs)
     inputs, attributes = SPECIAL.get(operator.name, generic)(node, operator, opset, context)

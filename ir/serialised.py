@@ -17,7 +17,7 @@ import onnx.helper
 import onnx.numpy_helper
 import onnx_ir
 
-from ir.checks import all_graphs, all_nodes, check_model, free_names, subgraph_protos
+from ir.checks import DEFAULT_DOMAINS, all_graphs, all_nodes, check_model, free_names, subgraph_protos
 from ir.errors import UnsupportedModelError
 from ir.tensor_data import KNOWN_TYPES, num_bytes, take_in, tensors_of
 
@@ -182,7 +182,7 @@ def _make_dense(path: Path, model: onnx.ModelProto) -> None:
         for attribute in node.attribute:
             if attribute.type != onnx.AttributeProto.SPARSE_TENSOR or attribute.ref_attr_name:
                 continue
-            if node.op_type != "Constant" or attribute.name != "sparse_value":
+            if node.op_type != "Constant" or node.domain not in DEFAULT_DOMAINS or attribute.name != "sparse_value":
                 raise UnsupportedModelError(f"{path}: {node.op_type} has a sparse attribute, which cannot be rewritten")
             dense = _dense(path, attribute.sparse_tensor, left)
             left -= num_bytes(dense)
@@ -193,7 +193,9 @@ def _dense(path: Path, sparse: onnx.SparseTensorProto, max_bytes: int) -> onnx.T
     """The dense tensor; indices are positions in it when it is flat, or one row of coordinates for each element."""
     name = sparse.values.name
     bare = onnx.TensorProto(name=name, data_type=sparse.values.data_type, dims=sparse.dims)
-    if any(dim < 0 for dim in sparse.dims) or num_bytes(bare) > max_bytes:
+    if bare.data_type == onnx.TensorProto.STRING or any(dim < 0 for dim in sparse.dims):
+        raise UnsupportedModelError(f"{path}: the sparse tensor {name!r} cannot be made dense")
+    if num_bytes(bare) > max_bytes:
         raise UnsupportedModelError(f"{path}: the sparse tensor {name!r} is too large to be made dense")
     take_in(sparse, path.parent.resolve())
     try:

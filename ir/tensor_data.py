@@ -138,10 +138,9 @@ def _check_inner(tensor: onnx.TensorProto) -> None:
     if tensor.data_type not in KNOWN_TYPES:
         return  # of a newer ONNX: how many bytes it needs is not known here
     if tensor.HasField("raw_data"):
-        if len(tensor.raw_data) != num_bytes(tensor):
-            raise InvalidModelError(
-                f"{len(tensor.raw_data)} bytes of data where {list(tensor.dims)} needs {num_bytes(tensor)}"
-            )
+        size = len(tensor.raw_data)
+        if size != num_bytes(tensor):
+            raise InvalidModelError(f"{size} bytes of data where {list(tensor.dims)} needs {num_bytes(tensor)}")
         return
     needed = math.ceil(count * _ENTRIES_PER_ELEMENT.get(tensor.data_type, 1))
     field = onnx.helper.tensor_dtype_to_field(tensor.data_type)
