@@ -38,7 +38,7 @@ def is_broken(error: Exception) -> bool:
     if any(sign in text for sign in _NOT_HERE):
         return False
     if isinstance(error, UnicodeDecodeError):
-        return True  # a refusal that names something of the model which is no text
+        return True  # the binding cannot pass on a refusal that quotes a name of the model
     return isinstance(error, _ALWAYS_BROKEN) or (
         isinstance(error, _STATE.Fail) and _WHILE_LOADING.search(text) is not None
     )
@@ -46,6 +46,8 @@ def is_broken(error: Exception) -> bool:
 
 def fact(error: Exception) -> str:
     """Return what an error of ONNX Runtime says, on one line of readable length."""
+    if isinstance(error, UnicodeDecodeError):
+        return "a name in it is no UTF-8 text"
     text = " ".join(str(error).split())
     for noise in _NOISE:
         text = noise.sub("", text)

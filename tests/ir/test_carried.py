@@ -158,6 +158,15 @@ def test_maps_and_their_types_stay(tmp_path: Path) -> None:
     assert run(after, {"x": ONES}) == run(model, {"x": ONES})
 
 
+def test_what_cannot_be_rewritten_is_told_by_the_fact_alone(tmp_path: Path) -> None:
+    type_ = helper.make_map_type_proto(TensorProto.STRING, helper.make_tensor_type_proto(TensorProto.FLOAT, []))
+    node = helper.make_node("Optional", [], ["o"], type=type_)
+    nodes = [node, helper.make_node("OptionalHasElement", ["o"], ["y"])]
+    model = make_model(nodes, [value("x")], [value("y", (), TensorProto.BOOL)])
+    with pytest.raises(UnsupportedModelError, match=r"cannot be rewritten \(Map types are not supported yet\.\)$"):
+        load_model(save(model, tmp_path))
+
+
 def test_annotations_and_what_they_name_stay(tmp_path: Path) -> None:
     nodes = [helper.make_node("Relu", ["x"], ["h"]), helper.make_node("Add", ["h", "w"], ["y"])]
     model = make_model(nodes, [value("x")], [value("y")], {"w": ONES, "s": np.array([0.5], dtype=np.float32)})

@@ -61,6 +61,16 @@ def test_a_broken_model_is_told_by_the_fact_alone(
     assert not any(noise in str(caught.value) for noise in ("onnxruntime", "ONNXRuntimeError", "Load model", ".cc:"))
 
 
+def test_a_broken_model_whose_names_are_no_text_is_told_without_them(
+    runtime: Runtime, settings: SessionSettings, tmp_path: Path
+) -> None:
+    data = _model(N("Add", ["x", "nowhere"], ["y"])).SerializeToString().replace(b"nowhere", b"\xb5owhere")
+    path = tmp_path / "model.onnx"
+    path.write_bytes(data)
+    with pytest.raises(BrokenModelError, match="a name in it is no UTF-8 text"):
+        runtime.optimized_fingerprint(path, settings)
+
+
 @pytest.mark.parametrize(
     ("model", "said"),
     [
