@@ -147,10 +147,10 @@ def _check_apart(path: Path, input_path: Path) -> None:
 
 
 def _external_files(model_path: Path) -> tuple[Path, ...]:
-    from ir.onnx_file import external_files, load_model
+    from ir.onnx_file import external_files
 
     try:
-        return external_files(load_model(model_path))
+        return external_files(model_path)
     except InvalidModelError as error:
         raise ModelError(str(error)) from error
 
