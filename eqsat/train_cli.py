@@ -9,6 +9,8 @@ import typer
 
 from eqsat import arguments
 from eqsat.errors import ModelError
+from eqsat.shown import echo
+from eqsat.temporary import TemporaryFolder
 from ir.errors import InvalidModelError
 
 
@@ -33,20 +35,21 @@ def train(
 
     FOLDER/best is then the policy: eqsat run MODEL.onnx --search ppo --search-option policy=FOLDER/best
     """
-    from rl.config import DEFAULT
-    from rl.training_command import run_training
-
     try:
-        summary = run_training(
-            output=output,
-            config=config or DEFAULT,
-            start=start,
-            is_resumed=resume,
-            time_limit_s=None if time_limit is None else arguments.parse_duration_s(time_limit),
-            models=model or (),
-            tell=typer.echo,
-        )
+        with TemporaryFolder() as folder, folder.as_home():
+            from rl.config import DEFAULT
+            from rl.training_command import run_training
+
+            summary = run_training(
+                output=output,
+                config=config or DEFAULT,
+                start=start,
+                is_resumed=resume,
+                time_limit_s=None if time_limit is None else arguments.parse_duration_s(time_limit),
+                models=model or (),
+                tell=echo,
+            )
     except InvalidModelError as error:
         raise ModelError(str(error)) from error
-    typer.echo(summary.table())
+    echo(summary.table())
     return 0

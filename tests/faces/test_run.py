@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import sys
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -19,8 +20,6 @@ from eqsat.job import Budget, Job, Prices, Target
 from eqsat.report import Ending, Report, Status
 from tests.faces import fake_worker
 
-pytestmark = pytest.mark.usefixtures("sigterm_restored")
-
 Run = Callable[..., int]
 
 
@@ -31,7 +30,9 @@ class Supervisor:
         self.jobs: list[Job] = []
         self.outcome: Report | BaseException = fake_worker.OPTIMIZED
 
-    def __call__(self, job: Job, *, isolation: object, on_event: Callable[[Event], None]) -> Report:
+    def __call__(
+        self, job: Job, *, isolation: object, on_event: Callable[[Event], None], is_interrupted: Callable[[], bool]
+    ) -> Report:
         self.jobs.append(job)
         if isinstance(self.outcome, Report):
             return self.outcome
@@ -112,6 +113,41 @@ def test_the_end_is_a_table(supervisor: Supervisor, capsys: pytest.CaptureFixtur
 def test_quiet_says_nothing(supervisor: Supervisor, capsys: pytest.CaptureFixture[str]) -> None:
     assert run("a.onnx", "-q") == 0
     assert capsys.readouterr() == ("", "")
+
+
+def test_quiet_hides_no_warning(supervisor: Supervisor, capsys: pytest.CaptureFixture[str]) -> None:
+    supervisor.outcome = replace(fake_worker.OPTIMIZED, warnings=("rule a\nis wrong",))
+    assert run("a.onnx", "-q") == 0
+    assert capsys.readouterr() == ("", "warning: rule a is wrong\n")
+
+
+@pytest.mark.parametrize(
+    ("found", "said"),
+    [
+        (replace(fake_worker.OPTIMIZED, output="a.opt.onnx"), "the best result until then was written to a.opt.onnx"),
+        (replace(fake_worker.UNCHANGED, output="a.opt.onnx"), "a copy of the input was written to a.opt.onnx"),
+        (fake_worker.OPTIMIZED, "nothing was to be written"),
+    ],
+)
+@pytest.mark.parametrize("ending", [Ending.WORKER_DIED, Ending.INTERRUPTED])
+def test_a_fault_is_an_error_though_there_is_a_result(
+    supervisor: Supervisor, capsys: pytest.CaptureFixture[str], found: Report, said: str, ending: Ending
+) -> None:
+    supervisor.outcome = replace(found, ending=ending, fault="internal error: ours; the log is /tmp/x.log")
+    assert run("a.onnx", "-q") == 1
+    assert one_line(capsys) == f"eqsat: error: internal error: ours; the log is /tmp/x.log; {said}"
+
+
+def test_a_fault_of_the_command_itself_names_a_log(
+    supervisor: Supervisor, temp_folder: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    supervisor.outcome = KeyError("a\nkey")
+    assert run("a.onnx", "-q") == 1
+    line = one_line(capsys)
+    (log,) = temp_folder.iterdir()
+    assert line.startswith("eqsat: error: internal error: KeyError: ")
+    assert line.endswith(f"; the log is {log}")
+    assert "Traceback" in log.read_text()
 
 
 def test_json_goes_to_a_file(supervisor: Supervisor, tmp_path: Path) -> None:
