@@ -43,6 +43,8 @@ def call(app: typer.Typer, arguments: Sequence[str] | None = None, *, name: str 
         return fail(f"{error.format_message()} (--help lists what there is)", error.exit_code)
     except EqsatError as error:
         return fail(str(error), error.exit_code)
+    except KeyboardInterrupt:
+        return fail("interrupted", INTERRUPTED_EXIT_CODE)
     except Exception as error:  # noqa: BLE001 -- a fault of ours ends as one line and a log, wherever it is
         return fail(f"{INTERNAL}{type(error).__name__}: {error}{_log_of(error)}", EqsatError.exit_code)
     if interruption.is_asked:
@@ -53,7 +55,7 @@ def call(app: typer.Typer, arguments: Sequence[str] | None = None, *, name: str 
 def end(exit_code: int) -> NoReturn:
     """End this process, which is a command that has come to its end."""
     failure = streams.failure_of_stdout()
-    if failure is not None and exit_code == 0:
+    if failure is not None and failure is not streams.CLOSED and exit_code == 0:
         exit_code = fail(f"stdout cannot be written: {failure.strerror}", SayingError.exit_code)
     signals.ignore()
     sys.exit(exit_code)

@@ -114,8 +114,16 @@ def _exit() -> None:
     os._exit(INTERRUPTED_EXIT_CODE)
 
 
+class SignalError(KeyboardInterrupt):
+    """A signal that ends the command.
+
+    It has a class of its own since Python kills itself by SIGINT at its end where a plain KeyboardInterrupt has passed
+    through ``exec``, even if it was caught: that is how classes are made on import.
+    """
+
+
 def _raise() -> None:
-    raise KeyboardInterrupt
+    raise SignalError
 
 
 def _pass() -> None:

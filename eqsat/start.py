@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
-from eqsat import signals, streams
+from eqsat import signals
 
 
 def begin() -> None:
     """Let this process end in order whatever its parent has done with its streams, and whatever signal comes."""
     signals.end_at_once()
+    from eqsat import streams
+
     streams.take_over()

@@ -10,12 +10,15 @@ import errno
 import io
 import os
 import sys
-from typing import TYPE_CHECKING, final
+from typing import TYPE_CHECKING, Final, final
 
 from typing_extensions import override
 
 if TYPE_CHECKING:
     from typing import TextIO
+
+CLOSED: Final = OSError(errno.EBADF, "it is closed")
+"""The failure of a stream that was closed when the process began: what is written there is not wanted."""
 
 
 @final
@@ -43,7 +46,7 @@ class Stream(io.TextIOWrapper):
             line_buffering=number == 2 or os.isatty(number),
         )
         if before is None:
-            stream.failure = OSError(errno.EBADF, "it is closed")
+            stream.failure = CLOSED
         return stream
 
     @override
