@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from multiprocessing.util import get_temp_dir
 from pathlib import Path
 from typing import Annotated
 
@@ -36,6 +37,7 @@ def train(
     FOLDER/best is then the policy: eqsat run MODEL.onnx --search ppo --search-option policy=FOLDER/best
     """
     try:
+        get_temp_dir()  # that of multiprocessing, which it removes itself, at the end of this process
         with TemporaryFolder() as folder, folder.as_home():
             from rl.config import DEFAULT
             from rl.training_command import run_training

@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING
 import torch
 
 from eqsat.errors import UsageError
+from eqsat.shown import plain
 from rl.checkpoint import load, shipped
 from rl.comparison.attempts import Limits
 from rl.comparison.baselines import BASELINES, baselines
@@ -206,5 +207,5 @@ def write(
 
 def say(text: str) -> None:
     """Print a line at once."""
-    sys.stdout.write(text + "\n")
+    sys.stdout.write(plain(text) + "\n")
     sys.stdout.flush()

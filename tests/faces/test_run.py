@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import json
+import os
+import socket
 import sys
 from collections.abc import Callable
 from dataclasses import replace
@@ -227,11 +229,27 @@ def test_wrong_flags_are_usage_errors(
     assert not supervisor.jobs
 
 
-def test_files_that_are_no_models_exit_with_3(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+def test_files_that_are_no_models_exit_with_3(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
     (tmp_path / "empty.onnx").touch()
-    for name, said in (("missing.onnx", "does not exist"), ("empty.onnx", "is empty"), ("", "is a folder")):
-        assert run(tmp_path / name, "-q") == 3
-        assert said in one_line(capsys)
+    os.mkfifo(tmp_path / "pipe.onnx")
+    with socket.socket(socket.AF_UNIX) as listener, (tmp_path / "huge.onnx").open("wb") as huge:
+        monkeypatch.chdir(tmp_path)  # the path of a socket is short
+        listener.bind("socket.onnx")
+        huge.truncate(2**31)
+        for name, said in (
+            ("missing.onnx", "does not exist"),
+            ("empty.onnx", "is empty"),
+            ("", "is a folder"),
+            ("pipe.onnx", "is a pipe or a device"),
+            ("socket.onnx", "is a pipe or a device"),
+            ("/dev/zero", "is a pipe or a device"),
+            ("huge.onnx", "less than 2 GiB"),
+        ):
+            assert run(tmp_path / name, tmp_path / "out.onnx", "-q") == 3
+            assert said in one_line(capsys)
+    assert not (tmp_path / "out.onnx").exists()
 
 
 @pytest.mark.skipif(sys.platform != "linux", reason="writes to /proc")
