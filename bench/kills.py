@@ -2,7 +2,7 @@
 
     python -m bench.kills [MODEL.onnx] [--kills 60] [--seed 0] [--threads 1]
 
-A run is an ordinary one, ``python -m eqsat.run``, of a model from :mod:`bench.toys` by default. What must hold after each:
+A run is an ordinary one, ``python -m eqsat.run``, of a model from :mod:`bench.toys` by default. After each must hold:
 
 - no process of the run lives on, and no file of it lies in the folder of temporary files; after SIGKILL, the next run
   has removed what was there;

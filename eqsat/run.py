@@ -159,8 +159,8 @@ def run(
             try:
                 _write_report(report, None if is_json_on_stdout else json)
             except EqsatError as error:
-                message = f"the report could not be written: {error}; {_where(report)}"
-                exit_code = exit_code or fail(message, SayingError.exit_code)
+                fail(f"the report could not be written: {error}; {_where(report)}", SayingError.exit_code)
+                exit_code = exit_code or SayingError.exit_code
     return exit_code
 
 
@@ -172,8 +172,8 @@ def _exit_code(report: Report) -> int:
 
 
 def _where(report: Report) -> str:
-    what = "the best result until then" if report.status is Status.OPTIMIZED else "a copy of the input"
-    return f"{what} was written to {report.output}" if report.output else "nothing was to be written"
+    what = "the best result" if report.status is Status.OPTIMIZED else "a copy of the input"
+    return f"{report.output} holds {what}" if report.output else "nothing was to be written"
 
 
 def _write_report(report: Report, path: Path | None) -> None:

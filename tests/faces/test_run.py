@@ -14,6 +14,7 @@ import pytest
 
 import eqsat
 import eqsat.console
+import eqsat.output
 import eqsat.run
 from eqsat.errors import BudgetError, EqsatError, ModelError, ProviderError, RulesError, VerificationError
 from eqsat.events import Event
@@ -126,8 +127,8 @@ def test_quiet_hides_no_warning(supervisor: Supervisor, capsys: pytest.CaptureFi
 @pytest.mark.parametrize(
     ("found", "said"),
     [
-        (replace(fake_worker.OPTIMIZED, output="a.opt.onnx"), "the best result until then was written to a.opt.onnx"),
-        (replace(fake_worker.UNCHANGED, output="a.opt.onnx"), "a copy of the input was written to a.opt.onnx"),
+        (replace(fake_worker.OPTIMIZED, output="a.opt.onnx"), "a.opt.onnx holds the best result"),
+        (replace(fake_worker.UNCHANGED, output="a.opt.onnx"), "a.opt.onnx holds a copy of the input"),
         (fake_worker.OPTIMIZED, "nothing was to be written"),
     ],
 )
@@ -155,6 +156,31 @@ def test_a_fault_of_the_command_itself_names_a_log(
 def test_json_goes_to_a_file(supervisor: Supervisor, tmp_path: Path) -> None:
     assert run("a.onnx", "--json", tmp_path / "report.json") == 0
     assert Report.from_json((tmp_path / "report.json").read_text()) == fake_worker.OPTIMIZED
+
+
+@pytest.mark.parametrize(
+    ("found", "code"),
+    [
+        (replace(fake_worker.OPTIMIZED, output="a.opt.onnx"), 8),
+        (replace(fake_worker.OPTIMIZED, output="a.opt.onnx", ending=Ending.INTERRUPTED), 130),
+        (replace(fake_worker.OPTIMIZED, output="a.opt.onnx", fault="internal error: ours"), 1),
+    ],
+)
+def test_a_report_that_cannot_be_written_does_not_hide_the_result(
+    supervisor: Supervisor,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+    found: Report,
+    code: int,
+) -> None:
+    def full(path: Path, text: str) -> None:
+        raise EqsatError(f"{path} cannot be written: No space left on device")
+
+    monkeypatch.setattr(eqsat.output, "write_text", full)
+    supervisor.outcome = found
+    assert run("a.onnx", "-q", "--json", "report.json") == code
+    said = "the report could not be written: report.json cannot be written: No space left on device"
+    assert f"eqsat: error: {said}; a.opt.onnx holds the best result" in capsys.readouterr().err
 
 
 def test_json_on_stdout_is_alone_there(supervisor: Supervisor, capsys: pytest.CaptureFixture[str]) -> None:
