@@ -38,7 +38,7 @@ class Limits:
 
     Attributes:
         time_s: Seconds from one thing that it gives to the next.
-        memory_bytes: Resident memory of its process and its children together (Linux only).
+        memory_bytes: Resident memory of its process and its children together.
     """
 
     time_s: float = 600.0
@@ -130,6 +130,9 @@ def _child(sender: Connection, log: Path, work: Callable[..., Iterator[object]],
     os.setsid()  # a group of its own, so that its end is the end of its children too
     if sys.platform == "linux":
         ctypes.CDLL(None).prctl(_PR_SET_PDEATHSIG, signal.SIGKILL)
+    parent = multiprocessing.parent_process()
+    if parent is not None and not parent.is_alive():
+        return  # it ended before it could take this process with it
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # the parent ends this process
     with log.open("wb") as file:
         for stream in (1, 2):
