@@ -12,7 +12,7 @@ import sys
 import traceback
 from collections.abc import Sequence
 from io import BytesIO
-from typing import ClassVar, NoReturn
+from typing import ClassVar, Final, NoReturn
 
 import typer
 
@@ -20,6 +20,9 @@ from eqsat import signals, streams
 from eqsat.errors import INTERNAL, INTERRUPTED_EXIT_CODE, EqsatError, SayingError
 from eqsat.shown import one_line
 from eqsat.temporary import keep_log
+
+_MAX_SAID: Final = 500
+"""Characters of an unforeseen exception that its line shows; the log has it all."""
 
 
 class InterruptedRunError(EqsatError):
@@ -46,7 +49,8 @@ def call(app: typer.Typer, arguments: Sequence[str] | None = None, *, name: str 
     except KeyboardInterrupt:
         return fail("interrupted", INTERRUPTED_EXIT_CODE)
     except Exception as error:  # noqa: BLE001 -- a fault of ours ends as one line and a log, wherever it is
-        return fail(f"{INTERNAL}{type(error).__name__}: {error}{_log_of(error)}", EqsatError.exit_code)
+        said = str(error).partition("\n")[0][:_MAX_SAID]
+        return fail(f"{INTERNAL}{type(error).__name__}: {said}{_log_of(error)}", EqsatError.exit_code)
     if interruption.is_asked:
         return fail("interrupted", INTERRUPTED_EXIT_CODE)
     return result if isinstance(result, int) else 0

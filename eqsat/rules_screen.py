@@ -44,7 +44,8 @@ def say(out: Console, line: str) -> None:
 
 def print_json(value: object) -> None:
     """Print a value as JSON on stdout."""
-    echo(json.dumps(value, indent=2, sort_keys=False))
+    text = json.dumps(value, indent=2, sort_keys=False)
+    echo(text.replace("\x7f", "\\u007f"))  # the one character that is not printable and that JSON leaves as it is
 
 
 def has_lines(out: Console) -> bool:
