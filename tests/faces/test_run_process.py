@@ -194,6 +194,8 @@ def shell(script: str, *arguments: str | Path, **environment: str) -> subprocess
 def test_streams_that_cannot_be_written_do_not_lose_the_result(
     model_path: Path, redirection: str, code: int, said: str
 ) -> None:
+    if "/dev/full" in redirection and not Path("/dev/full").is_char_device():
+        pytest.skip("/dev/full is no device here")
     done = shell(redirection, "best", model_path, "-v")
     errors = [line for line in done.stderr.splitlines() if "error" in line]
     assert done.returncode == code, done.stderr
