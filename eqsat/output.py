@@ -34,8 +34,11 @@ def check_input(path: Path) -> None:
     """Check that ``path`` can be a model at all.
 
     Raises:
-        ModelError: It is missing, empty, no file, too large for an ONNX file, or not readable.
+        ModelError: It is missing, empty, no file, too large for an ONNX file, not readable, or has a name that ONNX
+            Runtime cannot open.
     """
+    if any(0xDC80 <= ord(letter) <= 0xDCFF for letter in str(path)):
+        raise ModelError(f"{path} has a name that is not UTF-8, which ONNX Runtime cannot open; rename it")
     try:
         found = path.stat()
         if stat.S_ISDIR(found.st_mode):

@@ -272,6 +272,7 @@ def test_files_that_are_no_models_exit_with_3(
             ("socket.onnx", "is a pipe or a device"),
             ("/dev/zero", "is a pipe or a device"),
             ("huge.onnx", "less than 2 GiB"),
+            (os.fsdecode(b"caf\xe9.onnx"), "caf\\udce9.onnx has a name that is not UTF-8"),
         ):
             assert run(tmp_path / name, tmp_path / "out.onnx", "-q") == 3
             assert said in one_line(capsys)
