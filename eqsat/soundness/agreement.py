@@ -187,7 +187,7 @@ class Agreement:
                 self._outcomes[index].num_forms += 1
 
     def _loss(self, handle: int, enode: ENode, value: Value) -> str:
-        """What a new constant has lost of its parts; nothing where the model itself has values that overflow or vanish."""
+        """What a new constant has lost of its parts; nothing where the model itself has values that are lost."""
         if handle not in self._constants or not enode.is_operator:
             return ""
         if not isinstance(value, np.ndarray) or self._owned(handle, enode) & self._strange:
