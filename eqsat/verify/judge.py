@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass, replace
 from enum import StrEnum
 from pathlib import Path
@@ -10,8 +10,9 @@ from typing import Final, Protocol, final
 
 import numpy as np
 
+from eqsat.rules.rule import FloatClass
 from eqsat.runtime import MeasurementError, OptimizationLevel, SessionSettings
-from eqsat.verify.tolerance import Difference, Tolerance, compare, size_of
+from eqsat.verify.tolerance import Difference, Tolerance, compare, off_elements, size_of
 from ir.reference import evaluate_float64, widened
 
 SLACK: Final = 4.0
@@ -21,6 +22,13 @@ PERTURBATION_ULPS: Final = 8.0
 """Relative size of the perturbations, in units of the last place: about 1e-6 for float32."""
 
 NUM_PERTURBATIONS: Final = 3
+
+BORDER: Final = 16.0
+"""A result that becomes zero or infinite when the inputs are this much smaller or larger is at a border of its type,
+where rounding decides."""
+
+GARBAGE: Final = 0.5
+"""Share of the truth by which a finite result is off only where something overflowed on its way."""
 
 
 class Runner(Protocol):
@@ -80,12 +88,32 @@ class Judge:
         runner: Runner,
         settings: SessionSettings,
         rng: np.random.Generator,
+        *,
+        float_class: FloatClass = FloatClass.REASSOCIATES,
+        scalable: Collection[str] = (),
+        is_huge: bool = False,
     ) -> None:
+        """Remember the check.
+
+        Args:
+            original: The original model.
+            feeds: The inputs of the check.
+            runner: Runs the original again.
+            settings: How its sessions are made.
+            rng: Source of small perturbations.
+            float_class: The loosest among the rules that were applied.
+            scalable: Inputs that may be multiplied: floats that are plain data.
+            is_huge: True where the inputs are so large that the original itself may overflow on the way.
+        """
         self._original = original
         self._feeds = feeds
         self._runner = runner
         self._settings = settings
         self._rng = rng
+        self._float_class = float_class
+        self._scalable = frozenset(scalable)
+        self._is_huge = is_huge
+        self._scaled: list[dict[str, np.ndarray]] | None = None
         self._truths: list[dict[str, np.ndarray]] | None = None
         self._noisy_truths: list[dict[str, np.ndarray]] | None = None
         self._unfused: list[dict[str, np.ndarray]] | None = None
@@ -95,8 +123,16 @@ class Judge:
         """Return what to think of one output."""
         if seen.difference.is_within:
             return Verdict.WITHIN
-        if seen.reference.shape != seen.candidate.shape or seen.reference.dtype != seen.candidate.dtype:
-            return Verdict.MISMATCH
+        if not _is_alike(seen.reference, seen.candidate):
+            is_unsure = any(not _is_alike(seen.reference, run[seen.name]) for run in self._other_kernels())
+            return Verdict.UNSTABLE if is_unsure else Verdict.MISMATCH
+        if widened(seen.reference).dtype == np.float64:
+            decided = self._decided(seen)
+            if decided is None:
+                return Verdict.MISMATCH
+            if decided.difference.is_within:
+                return Verdict.UNSTABLE
+            seen = decided
         truths = _named(self._float64(), seen)
         if truths and is_as_true(truths[0], [seen.reference, *_named(self._other_kernels(), seen)], seen):
             return Verdict.TRUE
@@ -106,6 +142,44 @@ class Judge:
         if seen.has_jumps:
             variations += _named(self._noisy_float64(), seen)
         return Verdict.UNSTABLE if is_as_unstable(variations, seen) else Verdict.MISMATCH
+
+    def _decided(self, seen: Observation) -> Observation | None:
+        """The output without the elements whose kind (zero, finite, not finite) the original leaves open.
+
+        An element of another kind than the original's is wrong, however close to the truth it is: None then. It is
+        open whether it is wrong where the original itself changes kind without the provider's fusions or under inputs
+        a few times smaller or larger, where the rules promise nothing of infinite values, and where the original has
+        overflowed on its way to a finite result.
+        """
+        reference, candidate = seen.reference, seen.candidate
+        kinds = _kinds(reference, has_jumps=seen.has_jumps)
+        is_changed = off_elements(reference, candidate, seen.allowed)
+        is_changed &= kinds != _kinds(candidate, has_jumps=seen.has_jumps)
+        if not is_changed.any():
+            return seen
+        is_wrong = is_changed.copy()
+        if self._float_class in {FloatClass.FINITE, FloatClass.APPROXIMATES}:
+            is_wrong &= np.isfinite(widened(reference))
+        for sources in (self._other_kernels, self._scaled_runs):
+            if is_wrong.any():
+                for array in _named(sources(), seen):
+                    is_wrong &= kinds == _kinds(array, has_jumps=seen.has_jumps)
+        if self._is_huge and is_wrong.any():
+            is_wrong &= ~self._has_overflowed(seen)
+        if is_wrong.any():
+            return None
+        kept = np.where(is_changed, reference, candidate)
+        return replace(seen, candidate=kept, difference=compare(reference, kept, seen.allowed))
+
+    def _has_overflowed(self, seen: Observation) -> np.ndarray:
+        """Where the original is finite and yet far from the truth; without a truth, where huge inputs give zero."""
+        wide = widened(seen.reference)
+        truths = _named(self._float64(), seen)
+        if not truths:
+            return wide == 0.0
+        with np.errstate(invalid="ignore", over="ignore"):
+            is_near: np.ndarray = np.abs(wide - truths[0]) <= GARBAGE * np.abs(truths[0])
+        return np.isfinite(wide) & ~is_near
 
     def _float64(self) -> list[dict[str, np.ndarray]]:
         """The truth, if there is one."""
@@ -138,11 +212,36 @@ class Judge:
                 self._perturbed += self._run(perturbed(self._feeds, self._rng), self._settings)
         return self._perturbed
 
+    def _scaled_runs(self) -> list[dict[str, np.ndarray]]:
+        """The original on inputs a few times smaller and larger: they show what is close to a border of the type."""
+        if self._scaled is None:
+            self._scaled = []
+            for factor in (1.0 / BORDER, BORDER):
+                with np.errstate(over="ignore"):
+                    feeds = {
+                        name: (array * array.dtype.type(factor)) if name in self._scalable else array
+                        for name, array in self._feeds.items()
+                    }
+                self._scaled += self._run(feeds, self._settings)
+        return self._scaled
+
     def _run(self, feeds: Mapping[str, np.ndarray], settings: SessionSettings) -> list[dict[str, np.ndarray]]:
         try:
             return [self._runner.outputs(self._original, feeds, settings)]
         except MeasurementError:
             return []
+
+
+def _is_alike(one: np.ndarray, two: np.ndarray) -> bool:
+    return one.shape == two.shape and one.dtype == two.dtype
+
+
+def _kinds(array: np.ndarray, *, has_jumps: bool) -> np.ndarray:
+    """For each element 0 for zero, 1 for another finite number, 2 for what is not finite; zero counts as 1 where a
+    jump may lead there.
+    """
+    wide = widened(array)
+    return np.where(np.isfinite(wide), 1 if has_jumps else (wide != 0.0).astype(np.int8), 2)
 
 
 def perturbed(feeds: Mapping[str, np.ndarray], rng: np.random.Generator) -> dict[str, np.ndarray]:
