@@ -6,7 +6,7 @@ import os
 import shutil
 import tempfile
 import weakref
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from contextlib import ExitStack
 from dataclasses import replace
 from enum import StrEnum
@@ -15,7 +15,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Final, Literal, TypeVar, final
 
 from eqsat import output
-from eqsat.arguments import provider_names
+from eqsat.arguments import library_paths, provider_names
 from eqsat.errors import UsageError
 from eqsat.events import Event
 from eqsat.job import Budget, Job, Prices, Target
@@ -23,8 +23,12 @@ from eqsat.report import Report, Status
 from eqsat.supervisor import Isolation, ignore, supervise
 
 if TYPE_CHECKING:
+    import numpy as np
     import onnx
     import onnxruntime
+
+    Feeds = Mapping[str, np.ndarray]
+    Inputs = Feeds | Iterable[Feeds] | Callable[[], Feeds | Iterable[Feeds]]
 
 _MODEL_NAME: Final = "model.onnx"
 
@@ -80,6 +84,8 @@ def optimize(
     provider: str | Sequence[str] = "CPUExecutionProvider",
     threads: int = 0,
     input_shapes: Mapping[str, Sequence[int]] | None = None,
+    inputs: Inputs | None = None,
+    custom_ops: Sequence[str | os.PathLike[str]] = (),
     search: str = "auto",
     search_options: Mapping[str, str] | None = None,
     prices: Prices | Literal["needed", "all", "auto"] = Prices.AUTO,
@@ -103,6 +109,9 @@ def optimize(
             of priority.
         threads: Intra-op threads the model will run with; 0 is ONNX Runtime's default.
         input_shapes: Shapes by input name to price, verify and measure at, for inputs with symbolic dimensions.
+        inputs: Your own inputs to measure and verify with: a mapping of arrays by input name, several of them (the
+            first are measured with, all are verified on), or a function that returns either.
+        custom_ops: Libraries of custom operators for ONNX Runtime.
         search: Name of the search.
         search_options: Options of the search, by name.
         prices: ``"all"`` measures the price of every operator of the e-graph, ``"needed"`` those that the result
@@ -141,6 +150,8 @@ def optimize(
             providers=provider_names([provider] if isinstance(provider, str) else provider),
             threads=threads,
             input_shapes={name: tuple(shape) for name, shape in (input_shapes or {}).items()},
+            inputs="" if inputs is None else _written(inputs, folder / "inputs"),
+            custom_ops=library_paths(custom_ops),
             rule_files=tuple(os.fspath(path) for path in rules),
             skip_rules=tuple(skip_rules),
             enable_rules=tuple(enable_rules),
@@ -182,6 +193,13 @@ def _member(kind: type[_Word], word: str, name: str) -> _Word:
         return kind(word)
     except ValueError:
         raise UsageError(f"{name} is {word!r}; it can be {', '.join(kind)}") from None
+
+
+def _written(inputs: Inputs, folder: Path) -> str:
+    from eqsat.verify.given import save_inputs
+
+    save_inputs(inputs, folder)
+    return str(folder)
 
 
 def _result_path(folder: Path) -> Path:

@@ -13,7 +13,7 @@ import onnxruntime as ort
 from eqsat.errors import ProviderError
 from eqsat.runtime.errors import SessionFailedError, UnsupportedValueError
 from eqsat.runtime.probe import probe_model
-from eqsat.runtime.settings import CPU_PROVIDER, CUDA_PROVIDER, SessionSettings
+from eqsat.runtime.settings import CPU_PROVIDER, CUDA_PROVIDER, CUSTOM_OPS_FAILED, REFUSED, SessionSettings
 from eqsat.runtime.wire import ELEMENT_TYPES, STRING_TYPE, element_type
 
 _STATE = ort.capi.onnxruntime_pybind11_state
@@ -74,6 +74,12 @@ def create_session(
     options.intra_op_num_threads = settings.threads
     options.graph_optimization_level = getattr(ort.GraphOptimizationLevel, settings.level.value)
     options.add_session_config_entry("session.force_spinning_stop", "1")
+    for library in settings.custom_ops:
+        try:
+            options.register_custom_ops_library(library)
+        except ORT_ERRORS as error:
+            message = f"{REFUSED}: {CUSTOM_OPS_FAILED} {library} cannot be loaded: {one_line(error)}"
+            raise SessionFailedError(message) from error
     if profile_prefix is not None:
         options.enable_profiling = True
         options.profile_file_prefix = str(profile_prefix)
@@ -91,7 +97,7 @@ def create_session(
             enable_fallback=0,
         )
     except ORT_ERRORS as error:
-        raise SessionFailedError(f"ONNX Runtime refuses the model: {one_line(error)}") from error
+        raise SessionFailedError(f"{REFUSED}: {one_line(error)}") from error
     idle = [name for name in settings.providers if name not in session.get_providers()]
     if idle:
         raise ProviderError(

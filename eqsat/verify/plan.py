@@ -12,7 +12,7 @@ import numpy as np
 
 from eqsat.errors import EqsatError, UsageError
 from eqsat.runtime.errors import MeasurementError
-from eqsat.runtime.settings import SessionSettings
+from eqsat.runtime.settings import REFUSED, SessionSettings
 from eqsat.verify.content import BOOL, Content, Role
 from eqsat.verify.errors import UnsupportedInputError
 from eqsat.verify.inputs import INTEGERS, InputSpec, input_specs, random_feeds
@@ -31,11 +31,14 @@ MAX_CHOICES: Final = 64
 _BOUND: Final = re.compile(r"inclusive range \[-?\d+, ?(\d+)\]")
 """How ONNX Runtime names the largest index that it takes."""
 
-_REFUSED: Final = "ONNX Runtime refuses the model"
-
 
 class OriginalFailedError(EqsatError):
-    """The original does not run, on any inputs that were tried."""
+    """The original does not run, on any inputs that were tried; the message is ONNX Runtime's."""
+
+    @property
+    def is_refused(self) -> bool:
+        """Whether there is not even a session of it, so that no inputs would help."""
+        return str(self).startswith(REFUSED)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -144,7 +147,7 @@ def find_plan(  # noqa: PLR0913  # one keyword for each setting
         try:
             runner.outputs(original, sample, settings)
         except MeasurementError as error:
-            if str(error).startswith(_REFUSED):
+            if str(error).startswith(REFUSED):
                 raise OriginalFailedError(str(error)) from error
             raise UsageError(f"the model does not run on set {number} of the inputs given: {error}") from error
     return plan if samples else _Search(graph, original, runner, settings, plan, seed).run()
@@ -180,7 +183,7 @@ class _Search:
                 if message is None:
                     return self._found(tried, sizes)
                 first = first or message
-                if message.startswith(_REFUSED):
+                if message.startswith(REFUSED):
                     raise OriginalFailedError(message)
                 narrower = _narrowed(tried, message)
                 if narrower is None:
@@ -220,7 +223,7 @@ class _Search:
             self._plan,
             specs=specs,
             assignments=assignments,
-            assumptions=tuple(filter(None, map(_told, specs))),
+            assumptions=tuple(f"{each} (assumed)" for each in map(_told, specs) if each),
         )
 
 
