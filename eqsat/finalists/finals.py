@@ -230,6 +230,11 @@ class Finals:
         with self._progress.stage(Stage.VERIFY, "verifying on inputs that nothing was chosen by"):
             found = self._check(explored, built, self._job.num_checks, self._job.seed + 1)
         self._findings.verification = found
+        for sizes in found.not_run_at if found.is_equal else ():
+            where = ", ".join(f"{name}={size}" for name, size in sizes.items())
+            line = f"at {where} the input gives an empty result and the output an error"
+            if line not in self._findings.warnings:
+                self._findings.warnings.append(line)
         return found
 
     def _check(

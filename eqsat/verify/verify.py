@@ -91,6 +91,7 @@ class Verification:
         sizes_checked: Sizes by the name of the dimension, one entry for each assignment.
         shapes_checked: Shapes by input name, one entry for each that was different.
         sizes_skipped: Sizes at which the original itself cannot be run.
+        not_run_at: Sizes at which the original gives nothing but empty results, and the candidate an error.
         per_output: What was found of each output.
         failure: The first inputs on which the candidate is wrong; None where there are none.
     """
@@ -105,6 +106,7 @@ class Verification:
     sizes_checked: tuple[Mapping[str, int], ...] = ()
     shapes_checked: tuple[Mapping[str, tuple[int, ...]], ...] = ()
     sizes_skipped: tuple[SkippedSize, ...] = ()
+    not_run_at: tuple[Mapping[str, int], ...] = ()
     per_output: tuple[OutputCheck, ...] = ()
     failure: FailingCase | None = field(default=None, repr=False)
 
@@ -186,6 +188,7 @@ class _Verifier:
         self._done: list[Trial] = []
         self._outputs: dict[str, OutputCheck] = {}
         self._is_float: dict[str, bool] = {}
+        self._not_run_at: list[Mapping[str, int]] = []
 
     def run(self) -> Verification:
         """Make the checks one after the other until one fails."""
@@ -210,6 +213,9 @@ class _Verifier:
         try:
             found = trials.runner.outputs(self._candidate, trial.feeds, self._settings)
         except MeasurementError as error:
+            if _is_empty(trial):
+                self._not_run_at.append(failure.sizes)
+                return None
             return self._result(Reason.CANDIDATE_FAILED, detail=f"the candidate does not run: {error}", failure=failure)
         self._done.append(trial)
         if found.keys() != trial.expected.keys():
@@ -306,6 +312,7 @@ class _Verifier:
             sizes_checked=tuple(each for i, each in enumerate(sizes) if each not in sizes[:i]),
             shapes_checked=tuple(each for i, each in enumerate(shapes) if each not in shapes[:i]),
             sizes_skipped=self._trials.skipped,
+            not_run_at=tuple(self._not_run_at),
             per_output=tuple(self._outputs.values()),
             failure=failure,
         )
@@ -314,3 +321,8 @@ class _Verifier:
 def _is_evidence(trial: Trial, reference: np.ndarray) -> bool:
     """Tiny and huge inputs that only overflow show nothing; an empty result shows its shape."""
     return trial.draw not in {Draw.TINY, Draw.HUGE} or has_finite(reference)
+
+
+def _is_empty(trial: Trial) -> bool:
+    """Whether there is nothing to compute at a size of 0."""
+    return trial.draw is Draw.EDGE and all(array.size == 0 for array in trial.expected.values())
