@@ -291,8 +291,10 @@ class _Verifier:
         output = self._outputs[name]
         where = "".join(f", {dim}={size}" for dim, size in failure.sizes.items())
         kind = "" if failure.draw is Draw.ORDINARY else f", {failure.draw} inputs"
+        is_number = output.max_abs_error > 0.0 or not self._is_float[name]
+        by = f"differs by {output.max_abs_error:.3g}" if is_number else "has another shape, or is not finite elsewhere"
         return (
-            f"output {name!r} differs by {output.max_abs_error:.3g} ({output.num_mismatched} elements out of "
+            f"output {name!r} {by} ({output.num_mismatched} elements out of "
             f"tolerance; seed {failure.seed}, check {failure.check}{kind}{where})"
         )
 

@@ -12,6 +12,7 @@ import pytest
 
 from eqsat.job import Job, Target
 from eqsat.optimizer import optimize
+from eqsat.reasons import Why, told
 from eqsat.report import Report, Status
 from eqsat.runtime import SessionSettings
 from eqsat.scratch import read_best
@@ -145,7 +146,7 @@ def test_the_target_decides_which_operators_come_in(
 
 def test_an_opset_without_the_operator_drops_the_rule(run: Run) -> None:
     report, _ = run(gelu_chain(18), GELU, target=Target.PORTABLE)
-    assert (report.status, report.reason) == (Status.UNCHANGED, "no rule applies to this model")
+    assert (report.status, report.reason) == (Status.UNCHANGED, told(Why.NO_RULE))
 
 
 @pytest.mark.parametrize(("is_strict", "status"), [(False, Status.OPTIMIZED), (True, Status.UNCHANGED)])
@@ -157,7 +158,7 @@ def test_strict_runs_assume_nothing_about_values(run: Run, is_strict: bool, stat
 @pytest.mark.parametrize("name", ["neg-twice", "opt"])
 def test_rules_can_be_left_out(run: Run, name: str) -> None:
     report, _ = run(models.chain(2), TWICE, skip_rules=(name,))
-    assert report.reason == "no rule applies to this model"
+    assert report.reason == told(Why.NO_RULE)
 
 
 def test_the_shapes_of_the_user_are_measured_at(run: Run, tmp_path: Path) -> None:
