@@ -48,8 +48,13 @@ _SPATIAL: Final = SizeKind(
     sizes=(224, 96, 160),
     others=(320, 640, 256, 512, 48, 32),
 )
+_ITEMS: Final = SizeKind(
+    words=frozenset({"nodes", "edges", "vertices", "points", "atoms", "boxes", "rois", "items", "entities"}),
+    sizes=(64, 7, 33),
+    others=(16, 256, 2),
+)
 _OTHER: Final = SizeKind(words=frozenset(), sizes=(4, 1, 5), others=(3, 1, 16, 2, 8, 64, 128))
-_BY_NAME: Final = (_PAST, _BATCH, _SEQUENCE, _SPATIAL)
+_BY_NAME: Final = (_PAST, _BATCH, _SEQUENCE, _SPATIAL, _ITEMS)
 """In order of precedence: ``past_sequence`` is a past, ``batch_length`` a batch."""
 
 _MEANINGLESS: Final = re.compile(r"(s|unk|dim|d|u|axis)_*\d+|unk__.*")
@@ -153,7 +158,7 @@ def alternative_sizes(graph: Graph, input_shapes: Mapping[str, tuple[int, ...]])
     default = {**{symbol: kind.sizes[0] for symbol, kind in kinds.items()}, **fixed}
     free = {symbol: kind for symbol, kind in kinds.items() if symbol not in fixed}
     changes = [_as_given(types, input_shapes, free)]
-    present = [kind for kind in (_SPATIAL, _SEQUENCE, _OTHER, _PAST, _BATCH) if kind in free.values()]
+    present = [kind for kind in (_SPATIAL, _SEQUENCE, _ITEMS, _OTHER, _PAST, _BATCH) if kind in free.values()]
     for kind in present:
         changes += [dict.fromkeys((s for s, each in free.items() if each is kind), size) for size in kind.others]
     longest = max((len(kind.others) for kind in present), default=0)
@@ -205,11 +210,13 @@ def edge_sizes(
             if dim in kinds and dim not in fixed and "total" not in graph.symbols.name(dim).lower():
                 name = graph.symbols.name(dim)
                 groups.setdefault((type_.rank, axis) if _MEANINGLESS.fullmatch(name) else name, set()).add(dim)
+    if not groups:
+        return
     changes = [dict.fromkeys((dim for group in groups.values() for dim in group), 1)]
     changes += [dict.fromkeys(group, size) for group in groups.values() for size in (0, 1)]
     seen = [dict(base)]
     for change in changes[:MAX_EDGES]:
-        sizes = {symbol: base[symbol] for symbol in kinds if symbol in base} | change
+        sizes = {symbol: base[symbol] for symbol in kinds if symbol in base} | dict(fixed) | change
         _complete(graph, types, kinds, fixed, sizes)
         if sizes not in seen:
             seen.append(sizes)
