@@ -126,7 +126,7 @@ _UNREGISTERED: Final = re.compile(r"(?:Fatal error: )?([\w.]*):(\w+)\(-?\d+\) is
 _NOT_IN_OPSET: Final = re.compile(r"No Op registered for (\w+) with domain_version of (\d+)")
 _NO_KERNEL: Final = re.compile(r"Could not find an implementation for (?:[\w.]+:)?(\w+)\((\d+)\)")
 _IR_VERSION: Final = re.compile(r"Unsupported model IR version: (\d+), max supported IR version: (\d+)")
-_OPSET: Final = "ONNX Runtime only *guarantees* support for models stamped with official released onnx opset"
+_OPSET: Final = re.compile(r"ValidateOpsetForDomain|only \*guarantees\* support for models stamped")
 
 
 def why_refused(message: str, opsets: Mapping[str, int]) -> tuple[Why, str]:
@@ -145,6 +145,6 @@ def why_refused(message: str, opsets: Mapping[str, int]) -> tuple[Why, str]:
         return Why.NO_KERNEL, f"the operator {found[1]} of opset {found[2]} with these types"
     if found := _IR_VERSION.search(message):
         return Why.NEWER_VERSION, f"IR version {found[1]}, where {found[2]} is the last that it reads"
-    if _OPSET in message:
+    if _OPSET.search(message):
         return Why.NEWER_VERSION, ", ".join(f"opset {version} of {name or 'ai.onnx'}" for name, version in opsets.items())
     return Why.REFUSED_INPUT, message

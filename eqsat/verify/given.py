@@ -17,6 +17,7 @@ import os
 import re
 import sys
 import zipfile
+import zlib
 from collections.abc import Iterable, Mapping, Sequence
 from itertools import islice
 from pathlib import Path
@@ -163,18 +164,26 @@ def _read_folder(folder: Path, graph: Graph) -> list[Feeds]:
 
 def _read_npz(path: Path) -> Feeds:
     try:
-        with np.load(path, allow_pickle=False) as archive:
+        with path.open("rb") as file:
+            archive = np.load(file, allow_pickle=False)
+            if isinstance(archive, np.ndarray):
+                raise UsageError(f"--inputs {path} holds one array without a name; save with numpy.savez(file, x=array)")
             return {name: archive[name] for name in archive.files}
-    except (OSError, ValueError, EOFError, zipfile.BadZipFile) as error:
+    except _READING_ERRORS as error:
         raise UsageError(f"--inputs {path} cannot be read: {_one_line(error)}") from error
 
 
 def _read_array(path: Path) -> np.ndarray:
     try:
-        array: np.ndarray = np.load(path, allow_pickle=False)
-    except (OSError, ValueError, EOFError) as error:
+        with path.open("rb") as file:
+            array: np.ndarray = np.lib.format.read_array(file, allow_pickle=False)
+    except _READING_ERRORS as error:
         raise UsageError(f"--inputs {path} cannot be read: {_one_line(error)}") from error
     return array
+
+
+_READING_ERRORS: Final = (OSError, ValueError, EOFError, RuntimeError, zipfile.BadZipFile, zlib.error)
+"""What NumPy raises for a file that is torn, encrypted, or holds Python objects."""
 
 
 def _one_line(error: Exception) -> str:
