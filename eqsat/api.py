@@ -171,7 +171,11 @@ def optimize(
 
 
 def load(
-    path: str | os.PathLike[str], providers: Sequence[str] | None = None, *, threads: int = 0
+    path: str | os.PathLike[str],
+    providers: Sequence[str] | None = None,
+    *,
+    threads: int = 0,
+    custom_ops: Sequence[str | os.PathLike[str]] = (),
 ) -> onnxruntime.InferenceSession:
     """Return a session of a model with the session options that were found to be the fastest for it.
 
@@ -179,13 +183,15 @@ def load(
         path: A model that :func:`optimize` wrote; any other model gets ONNX Runtime's defaults.
         providers: ONNX Runtime's names of the execution providers, in order of priority; None is all that it lists.
         threads: Intra-op threads; 0 is ONNX Runtime's default.
+        custom_ops: Libraries of custom operators for ONNX Runtime.
 
     Raises:
+        UsageError: A library is no file.
         ModelError: The options in the file are none that this version knows.
     """
     from eqsat.runtime.drop_in import load as load_session
 
-    return load_session(Path(path), providers, threads=threads)
+    return load_session(Path(path), providers, threads=threads, custom_ops=library_paths(custom_ops))
 
 
 def _member(kind: type[_Word], word: str, name: str) -> _Word:

@@ -31,6 +31,7 @@ from eqsat.progress import FINALS_SHARE, PRICE_SHARE, SEARCH_SHARE, Progress, Sc
 from eqsat.reasons import Why, told, why_refused
 from eqsat.report import Report
 from eqsat.rules.book import RuleBook, load_rules
+from eqsat.runtime.errors import UnsupportedValueError
 from eqsat.runtime.runtime import Runtime
 from eqsat.runtime.settings import CPU_PROVIDER, CUDA_PROVIDER, CUSTOM_OPS_FAILED, SessionSettings
 from eqsat.search.interface import Arena, SearchBudget, SearchFactory, StopReason, Surroundings
@@ -160,7 +161,7 @@ class _Run:
             return self._optimize(finals, pricer, graph, rules, plan.sizes(graph))
 
     def _read(self) -> tuple[Graph, tuple[Feeds, ...]]:
-        """Read the model and the user's own inputs; names of dimensions that the shapes contradict are no equalities."""
+        """Read the model and the user's own inputs; names that their shapes contradict are no equalities."""
         graph = self.findings.graph = read(self.source)
         samples = given_inputs(self.job.inputs, graph) if self.job.inputs else ()
         if samples and self.job.input_shapes:
@@ -177,9 +178,10 @@ class _Run:
         message = str(error)
         if self.job.custom_ops and CUSTOM_OPS_FAILED in message:
             raise UsageError(message)
-        if error.is_refused:
-            return told(*why_refused(message, graph.opsets))
-        return told(Why.INPUT_FAILS, message)
+        if isinstance(error.__cause__, UnsupportedValueError):
+            return told(Why.UNSUPPORTED_VALUE, message)
+        why, detail = why_refused(message, graph.opsets)
+        return told(Why.INPUT_FAILS if why is Why.REFUSED_INPUT and not error.is_refused else why, detail)
 
     def _why_nothing_was_applied(self) -> str:
         outcome = self.findings.search

@@ -19,6 +19,7 @@ class Why(StrEnum):
     NEWER_VERSION = "newer-version"
     REFUSED_INPUT = "refused-input"
     INPUT_FAILS = "input-fails"
+    UNSUPPORTED_VALUE = "unsupported-value"
     RANDOM = "random"
     NOTHING_FINITE = "nothing-finite"
     NO_RULE = "no-rule"
@@ -75,12 +76,13 @@ _LINES: Final[Mapping[Why, _Line]] = {
         what="the input itself does not run on the inputs tried: {}",
         next="give inputs that it takes with --inputs, or their shapes with --input-shape",
     ),
+    Why.UNSUPPORTED_VALUE: _Line(
+        what="nothing could be verified: {}", next="export the model with a tensor in its place"
+    ),
     Why.RANDOM: _Line(
         what="nothing could be verified: {}", next="give these operators a seed, or export the model for inference"
     ),
-    Why.NOTHING_FINITE: _Line(
-        what="nothing could be verified: {}", next="give inputs of its usual kind with --inputs"
-    ),
+    Why.NOTHING_FINITE: _Line(what="nothing could be verified: {}", next="give inputs of its usual kind with --inputs"),
     Why.NO_RULE: _Line(what="no rule applies to this model", next="add rules of your own with --rules"),
     Why.NO_CHEAPER: _Line(
         what="no rule makes this model cheaper by itself", next="apply them together with --search saturate"
@@ -126,7 +128,7 @@ _UNREGISTERED: Final = re.compile(r"(?:Fatal error: )?([\w.]*):(\w+)\(-?\d+\) is
 _NOT_IN_OPSET: Final = re.compile(r"No Op registered for (\w+) with domain_version of (\d+)")
 _NO_KERNEL: Final = re.compile(r"Could not find an implementation for (?:[\w.]+:)?(\w+)\((\d+)\)")
 _IR_VERSION: Final = re.compile(r"Unsupported model IR version: (\d+), max supported IR version: (\d+)")
-_OPSET: Final = re.compile(r"ValidateOpsetForDomain|only \*guarantees\* support for models stamped")
+_OPSET: Final = re.compile(r"ValidateOpsetForDomain|only \*guarantees\* support for models|official support for domain")
 
 
 def why_refused(message: str, opsets: Mapping[str, int]) -> tuple[Why, str]:
@@ -146,5 +148,7 @@ def why_refused(message: str, opsets: Mapping[str, int]) -> tuple[Why, str]:
     if found := _IR_VERSION.search(message):
         return Why.NEWER_VERSION, f"IR version {found[1]}, where {found[2]} is the last that it reads"
     if _OPSET.search(message):
-        return Why.NEWER_VERSION, ", ".join(f"opset {version} of {name or 'ai.onnx'}" for name, version in opsets.items())
+        return Why.NEWER_VERSION, ", ".join(
+            f"opset {version} of {name or 'ai.onnx'}" for name, version in opsets.items()
+        )
     return Why.REFUSED_INPUT, message

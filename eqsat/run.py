@@ -44,7 +44,9 @@ def run(
     ] = None,
     inputs: Annotated[
         str | None,
-        typer.Option(metavar="SOURCE", help="Inputs to measure and verify with: FILE.npz, a folder, or module:function."),
+        typer.Option(
+            metavar="SOURCE", help="Inputs to measure and verify with: FILE.npz, a folder, or module:function."
+        ),
     ] = None,
     custom_ops: Annotated[
         list[Path] | None, typer.Option(metavar="LIBRARY", help="A library of custom operators for ONNX Runtime.")
@@ -99,8 +101,8 @@ def run(
 ) -> int:
     """Make an ONNX model faster.
 
-    OUTPUT computes what INPUT computes, checked on random inputs or on yours, and is measured to be faster on this machine; where
-    nothing faster is found it is a copy of INPUT. INPUT is never changed.
+    OUTPUT computes what INPUT computes, checked on random inputs or on yours, and is measured to be faster on this
+    machine; where nothing faster is found it is a copy of INPUT. INPUT is never changed.
     """
     is_json_on_stdout = json is not None and str(json) == _STDOUT
     out = console(is_stderr=is_json_on_stdout)

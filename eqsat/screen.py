@@ -148,7 +148,8 @@ def summary(report: Report, *, is_verbose: bool = False) -> Table:
     inputs = report.inputs
     if inputs is not None:
         at = _shapes(inputs.shapes)
-        table.add_row("inputs", "", inputs.source, escape("; ".join((at, *_first(inputs.assumptions, is_verbose)))))
+        assumed = ", ".join(_first(inputs.assumptions, is_verbose))
+        table.add_row("inputs", "", inputs.source, escape(f"{at}; assumed: {assumed}" if assumed else at))
     error = "" if report.max_abs_error is None else f"largest difference {report.max_abs_error:.2e}"
     if inputs is not None and inputs.verified_at:
         count = len(inputs.verified_at)

@@ -126,9 +126,9 @@ def usable_providers() -> tuple[str, ...]:
 
 
 def one_line(error: Exception) -> str:
-    """Return the message of an error without line breaks, cut to a readable length."""
+    """Return the message of an error without line breaks, cut to a readable length: what is wrong stands at its end."""
     text = " ".join(str(error).split())
-    return text if len(text) <= 300 else f"{text[:297]}..."
+    return text if len(text) <= 300 else f"{text[:100]} ... {text[-195:]}"
 
 
 def check_values(session: ort.InferenceSession) -> None:

@@ -137,7 +137,7 @@ def _call(source: str) -> list[Feeds]:
         return _as_sets(getattr(importlib.import_module(module), name), f"--inputs {source}")
     except UsageError:
         raise
-    except Exception as error:  # noqa: BLE001 -- it is the user's own code
+    except Exception as error:
         raise UsageError(f"--inputs {source} failed: {type(error).__name__}: {error}") from error
 
 
@@ -151,7 +151,7 @@ def _read_folder(folder: Path, graph: Graph) -> list[Feeds]:
         return [{path.stem: _read_array(path) for path in arrays}]
     sets = sorted(folder.glob("test_data_set_*")) or [folder]
     _limit(sets, f"--inputs {folder}")
-    found = []
+    found: list[Feeds] = []
     for each in sets:
         try:
             feeds = read_test_data(each, graph.inputs)
@@ -167,7 +167,9 @@ def _read_npz(path: Path) -> Feeds:
         with path.open("rb") as file:
             archive = np.load(file, allow_pickle=False)
             if isinstance(archive, np.ndarray):
-                raise UsageError(f"--inputs {path} holds one array without a name; save with numpy.savez(file, x=array)")
+                raise UsageError(
+                    f"--inputs {path} holds one array without a name; save with numpy.savez(file, x=array)"
+                )
             return {name: archive[name] for name in archive.files}
     except _READING_ERRORS as error:
         raise UsageError(f"--inputs {path} cannot be read: {_one_line(error)}") from error

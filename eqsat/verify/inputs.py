@@ -61,9 +61,7 @@ def input_specs(graph: Graph, input_shapes: Mapping[str, tuple[int, ...]]) -> tu
             what = UNSUPPORTED.get(type_.dtype, f"elements of type {type_.dtype}")
             raise UnsupportedInputError(f"input {name!r} holds {what}: no value can be made for it")
     contents = Contents(graph, sizes)
-    return tuple(
-        InputSpec(name=name, type=type_, content=contents.of(name, type_)) for name, type_ in types.items()
-    )
+    return tuple(InputSpec(name=name, type=type_, content=contents.of(name, type_)) for name, type_ in types.items())
 
 
 def random_feeds(

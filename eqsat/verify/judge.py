@@ -133,6 +133,10 @@ class Judge:
             if decided.difference.is_within:
                 return Verdict.UNSTABLE
             seen = decided
+        return self._verdict_on_values(seen)
+
+    def _verdict_on_values(self, seen: Observation) -> Verdict:
+        """What to think of an output that is out of tolerance, by the truth or else by the original's own doubts."""
         truths = _named(self._float64(), seen)
         if truths and is_as_true(truths[0], [seen.reference, *_named(self._other_kernels(), seen)], seen):
             return Verdict.TRUE
@@ -176,10 +180,12 @@ class Judge:
         wide = widened(seen.reference)
         truths = _named(self._float64(), seen)
         if not truths:
-            return wide == 0.0
+            is_zero: np.ndarray = wide == 0.0
+            return is_zero
         with np.errstate(invalid="ignore", over="ignore"):
             is_near: np.ndarray = np.abs(wide - truths[0]) <= GARBAGE * np.abs(truths[0])
-        return np.isfinite(wide) & ~is_near
+        has_overflowed: np.ndarray = np.isfinite(wide) & ~is_near
+        return has_overflowed
 
     def _float64(self) -> list[dict[str, np.ndarray]]:
         """The truth, if there is one."""
@@ -237,8 +243,9 @@ def _is_alike(one: np.ndarray, two: np.ndarray) -> bool:
 
 
 def _kinds(array: np.ndarray, *, has_jumps: bool) -> np.ndarray:
-    """For each element 0 for zero, 1 for another finite number, 2 for what is not finite; zero counts as 1 where a
-    jump may lead there.
+    """For each element 0 for zero, 1 for another finite number, 2 for what is not finite.
+
+    Where a jump may lead to zero it counts as any other number.
     """
     wide = widened(array)
     return np.where(np.isfinite(wide), 1 if has_jumps else (wide != 0.0).astype(np.int8), 2)

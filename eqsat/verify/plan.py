@@ -11,7 +11,7 @@ from typing import Final, final
 import numpy as np
 
 from eqsat.errors import EqsatError, UsageError
-from eqsat.runtime.errors import MeasurementError
+from eqsat.runtime.errors import MeasurementError, UnsupportedValueError
 from eqsat.runtime.settings import REFUSED, SessionSettings
 from eqsat.verify.content import BOOL, Content, Role
 from eqsat.verify.errors import UnsupportedInputError
@@ -114,7 +114,7 @@ def input_plan(graph: Graph, input_shapes: Mapping[str, tuple[int, ...]], sample
     return InputPlan(specs=seen, assignments=assignments, input_shapes=free, samples=tuple(samples))
 
 
-def find_plan(  # noqa: PLR0913  # one keyword for each setting
+def find_plan(  # one keyword for each setting
     graph: Graph,
     original: Path,
     runner: Runner,
@@ -147,7 +147,7 @@ def find_plan(  # noqa: PLR0913  # one keyword for each setting
         try:
             runner.outputs(original, sample, settings)
         except MeasurementError as error:
-            if str(error).startswith(REFUSED):
+            if str(error).startswith(REFUSED) or isinstance(error, UnsupportedValueError):
                 raise OriginalFailedError(str(error)) from error
             raise UsageError(f"the model does not run on set {number} of the inputs given: {error}") from error
     return plan if samples else _Search(graph, original, runner, settings, plan, seed).run()
@@ -157,7 +157,7 @@ def find_plan(  # noqa: PLR0913  # one keyword for each setting
 class _Search:
     """Tries random inputs until the original runs."""
 
-    def __init__(  # noqa: PLR0913, PLR0917  # what it needs to run the model
+    def __init__(  # what it needs to run the model
         self,
         graph: Graph,
         original: Path,
@@ -179,12 +179,13 @@ class _Search:
         for specs, sizes in self._attempts():
             tried = specs
             while self._num_left > 0:
-                message = self._failure(tried, sizes)
-                if message is None:
+                failure = self._failure(tried, sizes)
+                if failure is None:
                     return self._found(tried, sizes)
+                message = str(failure)
                 first = first or message
-                if message.startswith(REFUSED):
-                    raise OriginalFailedError(message)
+                if message.startswith(REFUSED) or isinstance(failure, UnsupportedValueError):
+                    raise OriginalFailedError(message) from failure
                 narrower = _narrowed(tried, message)
                 if narrower is None:
                     break
@@ -203,14 +204,14 @@ class _Search:
             if small is not None:
                 yield small, other_sizes
 
-    def _failure(self, specs: tuple[InputSpec, ...], sizes: Mapping[int, int]) -> str | None:
+    def _failure(self, specs: tuple[InputSpec, ...], sizes: Mapping[int, int]) -> MeasurementError | None:
         """Why the original does not run; None where it does."""
         self._num_left -= 1
         feeds = random_feeds(self._graph, specs, np.random.default_rng(self._seed), sizes)
         try:
             self._runner.outputs(self._original, feeds, self._settings)
         except MeasurementError as error:
-            return str(error)
+            return error
         return None
 
     def _found(self, specs: tuple[InputSpec, ...], sizes: Mapping[int, int]) -> InputPlan:
@@ -223,7 +224,7 @@ class _Search:
             self._plan,
             specs=specs,
             assignments=assignments,
-            assumptions=tuple(f"{each} (assumed)" for each in map(_told, specs) if each),
+            assumptions=tuple(filter(None, map(_told, specs))),
         )
 
 
@@ -293,6 +294,7 @@ def _as_seen(spec: InputSpec, samples: Sequence[Feeds]) -> InputSpec:
 def _told(spec: InputSpec) -> str:
     """What is assumed of an input, as one line; empty for plain numbers."""
     content = spec.content
+    what = ""
     match content.role:
         case Role.INDEX | Role.COUNT if content.high - content.low == 1:
             what = f"is {content.low}"
@@ -311,5 +313,5 @@ def _told(spec: InputSpec) -> str:
         case Role.DATA if spec.type.dtype in INTEGERS | {BOOL}:
             what = "holds any small whole numbers" if spec.type.dtype != BOOL else "holds true and false"
         case Role.DATA:
-            return ""
-    return f"{spec.name} {what}"
+            pass
+    return f"{spec.name} {what}" if what else ""

@@ -127,7 +127,7 @@ def verification_sizes(graph: Graph, input_shapes: Mapping[str, tuple[int, ...]]
     return tuple(assignments)
 
 
-def _complete(  # noqa: PLR0913, PLR0917  # what an assignment hangs on
+def _complete(  # what an assignment hangs on
     graph: Graph,
     types: Mapping[str, TensorType],
     kinds: Mapping[int, SizeKind],

@@ -136,7 +136,9 @@ def off_elements(reference: np.ndarray, candidate: np.ndarray, allowed: Toleranc
     is_finite = np.isfinite(one) & np.isfinite(two)
     floor = 0.0 if allowed == EQUAL else SMALLEST_STEPS * smallest_of(reference.dtype)
     with np.errstate(over="ignore"):
-        limits = allowed.absolute * size_of(reference) + allowed.relative * np.abs(np.where(is_finite, one, 0.0)) + floor
+        limits = (
+            allowed.absolute * size_of(reference) + allowed.relative * np.abs(np.where(is_finite, one, 0.0)) + floor
+        )
     is_same = (one == two) | (np.isnan(one) & np.isnan(two))
     off: np.ndarray = ~is_same & ~(is_finite & (_errors(reference, candidate) <= limits))
     return off

@@ -148,9 +148,7 @@ def verify(  # noqa: PLR0913  # one keyword for each setting
     try:
         plan = input_plan(graph, input_shapes)
     except UnsupportedInputError as error:
-        return Verification(
-            is_equal=False, is_comparable=False, reason=Reason.UNSUPPORTED_INPUT, detail=str(error)
-        )
+        return Verification(is_equal=False, is_comparable=False, reason=Reason.UNSUPPORTED_INPUT, detail=str(error))
     trials = prepare(original, graph, runner, settings=settings, plan=plan, num_checks=num_checks, seed=seed)
     return check(trials, candidate, float_class=float_class, settings=candidate_settings)
 

@@ -73,6 +73,8 @@ def test_a_newer_model_is_told_by_its_version(tmp_path: Path) -> None:
 def test_a_missing_kernel_is_no_missing_operator(tmp_path: Path) -> None:
     kind = onnx.TensorProto.UINT16
     path = save(tmp_path / "m.onnx", [node("Relu", "x", "y")], [("x", kind, (2,))], [("y", kind, (2,))])
-    message = "ONNX Runtime refuses the model: NOT_IMPLEMENTED : Could not find an implementation for Relu(14) node with"
+    message = (
+        "ONNX Runtime refuses the model: NOT_IMPLEMENTED : Could not find an implementation for Relu(14) node with"
+    )
     assert why_refused(message, {}) == (Why.NO_KERNEL, "the operator Relu of opset 14 with these types")
     assert refusal(path)[0] is Why.REFUSED_INPUT, "types that the operator does not have are another fault"

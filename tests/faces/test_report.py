@@ -18,6 +18,7 @@ from eqsat.report import (
     EGraphSize,
     Ending,
     Extraction,
+    InputAccount,
     PriceAccount,
     Report,
     ReportFormatError,
@@ -30,6 +31,13 @@ FULL = replace(
     OPTIMIZED,
     ending=Ending.TIME_BUDGET,
     output="out.onnx",
+    inputs=InputAccount(
+        source="given",
+        shapes={"x": (1, 3)},
+        verified_at=({"x": (1, 3)}, {"x": (0, 3)}),
+        draws={"given": 1, "edge": 1},
+        assumptions=("k is 4",),
+    ),
     session=SessionChoice(
         graph_optimization_level="ORT_ENABLE_EXTENDED",
         disabled_optimizers=("NchwcTransformer",),

@@ -11,11 +11,13 @@ from eqsat.verify import Draw, Reason, verification_sizes
 from eqsat.verify.sizes import MAX_EDGES, edge_sizes
 from ir.reader import read
 from tests.verify.models import FLOAT, INT64, node, save, weights
-from tests.verify.pairs import Pair, pair
+from tests.verify.pairs import Constants, Nodes, Pair, pair
 
 
 def test_every_dimension_is_zero_and_one_in_turn(tmp_path: Path) -> None:
-    path = save(tmp_path / "m.onnx", [node("Relu", "x", "y")], [("x", FLOAT, ("rows", 3, "cells"))], [("y", FLOAT, None)])
+    path = save(
+        tmp_path / "m.onnx", [node("Relu", "x", "y")], [("x", FLOAT, ("rows", 3, "cells"))], [("y", FLOAT, None)]
+    )
     graph = read(path)
     base = verification_sizes(graph, {})[0]
     names = [{graph.symbols.name(s): size for s, size in sizes.items()} for sizes in edge_sizes(graph, {}, base)]
@@ -32,7 +34,9 @@ def test_every_dimension_is_zero_and_one_in_turn(tmp_path: Path) -> None:
 
 def test_dimensions_without_a_name_change_together(tmp_path: Path) -> None:
     inputs = [(f"x{i}", FLOAT, ("?", 8)) for i in range(20)]
-    path = save(tmp_path / "m.onnx", [node("Sum", " ".join(n for n, _, _ in inputs), "y")], inputs, [("y", FLOAT, None)])
+    path = save(
+        tmp_path / "m.onnx", [node("Sum", " ".join(n for n, _, _ in inputs), "y")], inputs, [("y", FLOAT, None)]
+    )
     graph = read(path)
     edges = list(edge_sizes(graph, {}, verification_sizes(graph, {})[1]))
     assert len(edges) <= MAX_EDGES
@@ -50,8 +54,8 @@ def test_an_error_that_shows_only_at_a_size_of_one_is_found(tmp_path: Path) -> N
 @pytest.mark.parametrize("operator", ["ReduceMax", "ReduceProd"])
 def test_a_reduction_of_nothing_keeps_its_shape(tmp_path: Path, operator: str) -> None:
     both = pair(tmp_path, ("rows", 12), opset=13)
-    right = ([node(operator, "x", "y", axes=[1], keepdims=0)], {})
-    other = ([node(operator, "x", "y", axes=[1], keepdims=1)], {})
+    right: tuple[Nodes, Constants] = ([node(operator, "x", "y", axes=[1], keepdims=0)], {})
+    other: tuple[Nodes, Constants] = ([node(operator, "x", "y", axes=[1], keepdims=1)], {})
     assert both.check(right, right).is_equal
     assert both.check(right, other).reason is Reason.DIFFERENT
 
@@ -89,7 +93,7 @@ def test_an_error_where_there_is_something_to_compute_is_refused(tmp_path: Path)
 
 def test_sizes_that_the_model_does_not_take_are_no_evidence(tmp_path: Path) -> None:
     both = Pair(tmp_path, [("x", FLOAT, ("n",)), ("i", INT64, (2,))], [("y", FLOAT, None)])
-    gather = ([node("Gather", "x i", "y")], {})
+    gather: tuple[Nodes, Constants] = ([node("Gather", "x i", "y")], {})
     found = both.check(gather, gather)
     assert found.is_equal
     assert {"n": 0} in [skipped.sizes for skipped in found.sizes_skipped]

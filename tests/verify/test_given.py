@@ -19,7 +19,7 @@ from tests.verify.models import FLOAT, INT64, Value, node, save
 
 X = np.arange(6, dtype=np.float32).reshape(2, 3)
 K = np.array([4], dtype=np.int64)
-GOOD = {"x": X, "k": K}
+GOOD: Feeds = {"x": X, "k": K}
 
 
 @pytest.fixture
@@ -37,16 +37,15 @@ def same(found: tuple[Feeds, ...], *expected: Feeds) -> bool:
 
 
 def test_a_file_is_one_set(tmp_path: Path, graph: Graph) -> None:
-    np.savez(tmp_path / "one.npz", **GOOD)
+    np.savez(tmp_path / "one.npz", x=X, k=K)
     assert same(given_inputs(str(tmp_path / "one.npz"), graph), GOOD)
 
 
 def test_a_folder_of_files_is_several_in_order(tmp_path: Path, graph: Graph) -> None:
-    other = {"x": X[:1], "k": K}
     (tmp_path / "sets").mkdir()
-    np.savez(tmp_path / "sets" / "b.npz", **GOOD)
-    np.savez(tmp_path / "sets" / "a.npz", **other)
-    assert same(given_inputs(str(tmp_path / "sets"), graph), other, GOOD)
+    np.savez(tmp_path / "sets" / "b.npz", x=X, k=K)
+    np.savez(tmp_path / "sets" / "a.npz", x=X[:1], k=K)
+    assert same(given_inputs(str(tmp_path / "sets"), graph), {"x": X[:1], "k": K}, GOOD)
 
 
 def test_a_folder_of_arrays_is_one_set(tmp_path: Path, graph: Graph) -> None:
@@ -80,8 +79,8 @@ def test_a_function_gives_one_or_several(
     tmp_path: Path, graph: Graph, monkeypatch: pytest.MonkeyPatch, body: str, count: int
 ) -> None:
     name = f"own_feeds_{count}_{len(body)}"
-    text = f"import numpy as np\nX = np.arange(6, dtype=np.float32).reshape(2, 3)\nK = np.array([4])\ndef feeds():\n    {body}\n"
-    (tmp_path / f"{name}.py").write_text(text)
+    made = "X = np.arange(6, dtype=np.float32).reshape(2, 3)\nK = np.array([4])"
+    (tmp_path / f"{name}.py").write_text(f"import numpy as np\n{made}\ndef feeds():\n    {body}\n")
     monkeypatch.chdir(tmp_path)
     assert same(given_inputs(f"{name}:feeds", graph), *[GOOD] * count)
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -12,7 +13,7 @@ from eqsat.verify import Draw, Reason, Verdict
 from tests.verify.models import FLOAT, FLOAT16, INT64, node, weights
 from tests.verify.pairs import Constants, Nodes, Pair, pair
 
-DTYPES = {FLOAT: np.float32, FLOAT16: np.float16}
+DTYPES: dict[int, type[np.floating[Any]]] = {FLOAT: np.float32, FLOAT16: np.float16}
 
 
 def chain(operators: str, values: tuple[float, ...], dtype: int) -> tuple[Nodes, Constants]:

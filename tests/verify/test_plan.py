@@ -53,7 +53,7 @@ def test_a_number_is_one_that_the_model_compares_it_with(tmp_path: Path) -> None
     plan, graph, runner = plan_of(path)
     spec = plan.specs[1]
     assert (spec.content.role, spec.content.values) == (Role.CHOICE, (22050, 11025))
-    assert plan.assumptions == ("rate is one of 22050, 11025 (assumed)",)
+    assert plan.assumptions == ("rate is one of 22050, 11025",)
     trials = prepare(path, graph, runner, settings=SETTINGS, plan=plan, num_checks=8, seed=0)
     assert {int(trial.feeds["rate"]) for trial in trials.trials} == {22050, 11025}
     assert not trials.skipped
@@ -80,7 +80,7 @@ def test_the_edges_of_a_graph_join_its_nodes(tmp_path: Path) -> None:
     }
     inputs: list[Value] = [("x", FLOAT, ("nodes", 3)), ("edges", INT64, (2, "edges"))]
     plan, _, _ = plan_of(save(tmp_path / "m.onnx", nodes, inputs, [("y", FLOAT, None)], constants))
-    assert plan.assumptions == ("edges holds indices from 0 to 63 (assumed)",)
+    assert plan.assumptions == ("edges holds indices from 0 to 63",)
 
 
 def test_a_bound_is_taken_from_the_error(tmp_path: Path) -> None:
@@ -93,7 +93,7 @@ def test_a_bound_is_taken_from_the_error(tmp_path: Path) -> None:
     model.opset_import.append(onnx.helper.make_opsetid("own", 1))
     onnx.save_model(model, path)
     plan, _, runner = plan_of(path)
-    assert plan.assumptions == ("i holds indices from 0 to 4 (assumed)",)
+    assert plan.assumptions == ("i holds indices from 0 to 4",)
     assert len(runner.seen) == 2
 
 
@@ -109,7 +109,11 @@ def test_an_image_is_as_large_as_the_model_takes_it(tmp_path: Path, side: int) -
 
 
 def test_sizes_are_those_that_users_have(tmp_path: Path) -> None:
-    inputs: list[Value] = [("image", FLOAT, ("N", 3, None, None)), ("ids", INT64, ("N", "S")), ("scan", FLOAT, (1, "p", "q"))]
+    inputs: list[Value] = [
+        ("image", FLOAT, ("N", 3, None, None)),
+        ("ids", INT64, ("N", "S")),
+        ("scan", FLOAT, (1, "p", "q")),
+    ]
     nodes = [node("Identity", name, f"y_{name}") for name, _, _ in inputs]
     outputs: list[Value] = [(f"y_{name}", dtype, None) for name, dtype, _ in inputs]
     plan, graph, _ = plan_of(save(tmp_path / "m.onnx", nodes, inputs, outputs))
@@ -130,7 +134,9 @@ def test_a_name_that_the_shapes_contradict_is_no_equality(tmp_path: Path) -> Non
     assert contradicted_names(graph, {"x": (3, 3, 4)}) == frozenset()
     assert contradicted_names(graph, {"x": (3, 5, 5)}) == {"n"}
     again = read(path, contradicted_names(graph, {"x": (3, 5, 5)}))
-    assert input_plan(again, {"x": (3, 5, 5)}).assignments[0] == dict(zip(again.types["x"].shape, (3, 5, 5), strict=True))
+    assert input_plan(again, {"x": (3, 5, 5)}).assignments[0] == dict(
+        zip(again.types["x"].shape, (3, 5, 5), strict=True)
+    )
 
 
 def test_a_model_that_runs_on_nothing_says_what_the_runtime_says(tmp_path: Path) -> None:
