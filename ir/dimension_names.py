@@ -36,14 +36,14 @@ def with_own_names(model: onnx_ir.Model, unequal: Collection[str]) -> onnx_ir.Mo
         model: Is not changed.
         unequal: Names that are no equalities, besides those that stand for any unknown size.
     """
+    barred = frozenset(unequal)
 
     def is_shared(entry: int | onnx_ir.SymbolicDim) -> bool:
         if isinstance(entry, int) or not entry.value:
             return False
         name = str(entry.value)
-        return is_filler(name) or name in unequal or not unequal.isdisjoint(_WORD.findall(name))
+        return is_filler(name) or not barred.isdisjoint((name, *_WORD.findall(name)))
 
-    unequal = frozenset(unequal)
     if not any(is_shared(entry) for value in _values(model.graph) for entry in value.shape or ()):
         return model
     copy = model.clone()

@@ -15,7 +15,6 @@ from dataclasses import dataclass
 from types import MappingProxyType
 from typing import Final
 
-import ml_dtypes
 import numpy as np
 
 from eqsat.rules.rule import FloatClass
@@ -146,10 +145,7 @@ def off_elements(reference: np.ndarray, candidate: np.ndarray, allowed: Toleranc
 
 def smallest_of(dtype: np.dtype) -> float:
     """Return the smallest number above zero of a float type; 0 for every other type."""
-    try:
-        return float(ml_dtypes.finfo(dtype).smallest_subnormal)
-    except (TypeError, ValueError):
-        return 0.0
+    return 0.0 if dtype.kind in "iub" else float(np.nextafter(dtype.type(0), dtype.type(1)))
 
 
 def _errors(reference: np.ndarray, candidate: np.ndarray) -> np.ndarray:

@@ -60,7 +60,8 @@ def test_the_layout_of_onnx_test_data_is_understood(tmp_path: Path, graph: Graph
     for number, x in enumerate((X, X[:1])):
         folder = tmp_path / "data" / f"test_data_set_{number}"
         folder.mkdir(parents=True)
-        for place, (name, array) in enumerate(zip(names, (x, K), strict=True)):
+        arrays: list[np.ndarray] = [x, K]
+        for place, (name, array) in enumerate(zip(names, arrays, strict=True)):
             tensor = onnx.numpy_helper.from_array(array, name)
             (folder / f"input_{place}.pb").write_bytes(tensor.SerializeToString())
     assert same(given_inputs(str(tmp_path / "data"), graph), GOOD, {"x": X[:1], "k": K})
