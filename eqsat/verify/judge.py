@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from enum import StrEnum
 from pathlib import Path
@@ -12,7 +12,7 @@ import numpy as np
 
 from eqsat.rules.rule import FloatClass
 from eqsat.runtime import MeasurementError, OptimizationLevel, SessionSettings
-from eqsat.verify.tolerance import Difference, Tolerance, compare, off_elements, size_of
+from eqsat.verify.tolerance import Difference, Tolerance, compare, off_elements, size_of, smallest_normal
 from ir.reference import evaluate_float64, widened
 
 SLACK: Final = 4.0
@@ -24,8 +24,14 @@ PERTURBATION_ULPS: Final = 8.0
 NUM_PERTURBATIONS: Final = 3
 
 BORDER: Final = 16.0
-"""A result that becomes zero or infinite when the inputs are this much smaller or larger is at a border of its type,
-where rounding decides."""
+"""A result that becomes infinite when the inputs are this much larger, or zero when they are this much smaller and it
+is that close to the smallest normal number, is at a border of its type, where rounding decides."""
+
+LOST_SHARE: Final = 2.0**-18
+"""Share of a usual result that the sums of the original may lose without anybody missing it: 32 steps of float32."""
+
+NOT_FINITE: Final = 2
+"""The kind of infinite elements and of NaN, see :func:`_kinds`."""
 
 GARBAGE: Final = 0.5
 """Share of the truth by which a finite result is off only where something overflowed on its way."""
@@ -77,6 +83,36 @@ class Observation:
     has_jumps: bool
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class UsualRun:
+    """A run of the original on usual inputs.
+
+    Attributes:
+        feeds: Arrays by input name.
+        outputs: What it computed, by name.
+    """
+
+    feeds: Mapping[str, np.ndarray]
+    outputs: Mapping[str, np.ndarray]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class CheckedInputs:
+    """The inputs of one check.
+
+    Attributes:
+        feeds: Arrays by input name.
+        scalable: Inputs that may be multiplied: floats that are plain data.
+        is_huge: True where they are so large that the original itself may overflow on the way.
+        usual: A run of the original on usual inputs, where these are much smaller.
+    """
+
+    feeds: Mapping[str, np.ndarray]
+    scalable: frozenset[str] = frozenset()
+    is_huge: bool = False
+    usual: UsualRun | None = None
+
+
 @final
 class Judge:
     """Judges the outputs of one check; each further run is made when it is first needed, and once."""
@@ -84,35 +120,30 @@ class Judge:
     def __init__(
         self,
         original: Path,
-        feeds: Mapping[str, np.ndarray],
+        inputs: CheckedInputs,
         runner: Runner,
         settings: SessionSettings,
         rng: np.random.Generator,
         *,
         float_class: FloatClass = FloatClass.REASSOCIATES,
-        scalable: Collection[str] = (),
-        is_huge: bool = False,
     ) -> None:
         """Remember the check.
 
         Args:
             original: The original model.
-            feeds: The inputs of the check.
+            inputs: The inputs of the check.
             runner: Runs the original again.
             settings: How its sessions are made.
             rng: Source of small perturbations.
             float_class: The loosest among the rules that were applied.
-            scalable: Inputs that may be multiplied: floats that are plain data.
-            is_huge: True where the inputs are so large that the original itself may overflow on the way.
         """
         self._original = original
-        self._feeds = feeds
+        self._inputs = inputs
+        self._feeds = inputs.feeds
         self._runner = runner
         self._settings = settings
         self._rng = rng
         self._float_class = float_class
-        self._scalable = frozenset(scalable)
-        self._is_huge = is_huge
         self._scaled: list[dict[str, np.ndarray]] | None = None
         self._truths: list[dict[str, np.ndarray]] | None = None
         self._noisy_truths: list[dict[str, np.ndarray]] | None = None
@@ -152,8 +183,8 @@ class Judge:
 
         An element of another kind than the original's is wrong, however close to the truth it is: None then. It is
         open whether it is wrong where the original itself changes kind without the provider's fusions or under inputs
-        a few times smaller or larger, where the rules promise nothing of infinite values, and where the original has
-        overflowed on its way to a finite result.
+        a few times smaller or larger, where the rules promise nothing of infinite values, where the original has
+        overflowed on its way to a finite result, and where it is that small that the original's own sums lose it.
         """
         reference, candidate = seen.reference, seen.candidate
         kinds = _kinds(reference, has_jumps=seen.has_jumps)
@@ -164,12 +195,16 @@ class Judge:
         is_wrong = is_changed.copy()
         if self._float_class in {FloatClass.FINITE, FloatClass.APPROXIMATES}:
             is_wrong &= np.isfinite(widened(reference))
-        for sources in (self._other_kernels, self._scaled_runs):
-            if is_wrong.any():
-                for array in _named(sources(), seen):
-                    is_wrong &= kinds == _kinds(array, has_jumps=seen.has_jumps)
-        if self._is_huge and is_wrong.any():
+        for array in _named(self._other_kernels(), seen) if is_wrong.any() else ():
+            is_wrong &= kinds == _kinds(array, has_jumps=seen.has_jumps)
+        is_small = _is_below(seen, BORDER * smallest_normal(reference.dtype))
+        for array in _named(self._scaled_runs(), seen) if is_wrong.any() else ():
+            others = _kinds(array, has_jumps=seen.has_jumps)
+            is_wrong &= (kinds == others) | ((kinds < NOT_FINITE) & (others < NOT_FINITE) & ~is_small)
+        if self._inputs.is_huge and is_wrong.any():
             is_wrong &= ~self._has_overflowed(seen)
+        if self._inputs.usual is not None and is_wrong.any():
+            is_wrong &= ~_is_below(seen, SLACK * self._lost_in_sums(self._inputs.usual, seen))
         if is_wrong.any():
             return None
         kept = np.where(is_changed, reference, candidate)
@@ -186,6 +221,28 @@ class Judge:
             is_near: np.ndarray = np.abs(wide - truths[0]) <= GARBAGE * np.abs(truths[0])
         has_overflowed: np.ndarray = np.isfinite(wide) & ~is_near
         return has_overflowed
+
+    def _lost_in_sums(self, usual: UsualRun, seen: Observation) -> float:
+        """The largest error of the original on usual inputs, if it has errors that do not shrink with the result.
+
+        ``1 - (1 - x)`` has them, a product has none: however small a result, its error is as much smaller. Errors that
+        weigh something on usual inputs excuse nothing, as those of ``1000 - (1000 - x)``.
+        """
+        truth = evaluate_float64(self._original, usual.feeds)
+        if truth is None or seen.name not in truth:
+            return 0.0
+        exact = truth[seen.name]
+        plain = replace(self._settings, level=OptimizationLevel.DISABLED)
+        largest, has_lost = 0.0, False
+        for outputs in (usual.outputs, *self._run(usual.feeds, plain)):
+            wide = widened(outputs[seen.name])
+            if wide.shape != exact.shape:
+                return 0.0
+            is_finite = np.isfinite(wide) & np.isfinite(exact)
+            errors, sizes = np.abs(wide[is_finite] - exact[is_finite]), np.abs(exact[is_finite])
+            has_lost |= bool(np.any(errors > seen.allowed.relative * sizes))
+            largest = max(largest, float(errors.max(initial=0.0)))
+        return largest if has_lost and largest <= LOST_SHARE * size_of(exact) else 0.0
 
     def _float64(self) -> list[dict[str, np.ndarray]]:
         """The truth, if there is one."""
@@ -225,7 +282,7 @@ class Judge:
             for factor in (1.0 / BORDER, BORDER):
                 with np.errstate(over="ignore"):
                     feeds = {
-                        name: (array * array.dtype.type(factor)) if name in self._scalable else array
+                        name: (array * array.dtype.type(factor)) if name in self._inputs.scalable else array
                         for name, array in self._feeds.items()
                     }
                 self._scaled += self._run(feeds, self._settings)
@@ -238,6 +295,14 @@ class Judge:
             return []
 
 
+def _is_below(seen: Observation, limit: float) -> np.ndarray:
+    """Where reference and candidate are finite and no further apart than ``limit``."""
+    one, two = widened(seen.reference), widened(seen.candidate)
+    with np.errstate(invalid="ignore", over="ignore"):
+        is_below: np.ndarray = np.isfinite(one) & np.isfinite(two) & (np.abs(one - two) <= limit)
+    return is_below
+
+
 def _is_alike(one: np.ndarray, two: np.ndarray) -> bool:
     return one.shape == two.shape and one.dtype == two.dtype
 
@@ -248,7 +313,7 @@ def _kinds(array: np.ndarray, *, has_jumps: bool) -> np.ndarray:
     Where a jump may lead to zero it counts as any other number.
     """
     wide = widened(array)
-    return np.where(np.isfinite(wide), 1 if has_jumps else (wide != 0.0).astype(np.int8), 2)
+    return np.where(np.isfinite(wide), 1 if has_jumps else (wide != 0.0).astype(np.int8), NOT_FINITE)
 
 
 def perturbed(feeds: Mapping[str, np.ndarray], rng: np.random.Generator) -> dict[str, np.ndarray]:

@@ -148,6 +148,13 @@ def smallest_of(dtype: np.dtype) -> float:
     return 0.0 if dtype.kind in "iub" else float(np.nextafter(dtype.type(0), dtype.type(1)))
 
 
+def smallest_normal(dtype: np.dtype) -> float:
+    """Return the smallest number of a float type that has all its bits; 0 for every other type."""
+    if dtype.kind in "iub":
+        return 0.0
+    return smallest_of(dtype) / (float(np.nextafter(dtype.type(1), dtype.type(2))) - 1.0)
+
+
 def _errors(reference: np.ndarray, candidate: np.ndarray) -> np.ndarray:
     """Absolute differences, 0 where one of the two is not finite."""
     one, two = _wide(reference), _wide(candidate)

@@ -13,7 +13,7 @@ import numpy as np
 from eqsat.rules.rule import FloatClass
 from eqsat.runtime import MeasurementError, SessionSettings
 from eqsat.verify.errors import UnsupportedInputError
-from eqsat.verify.judge import Judge, Observation, Runner, Verdict
+from eqsat.verify.judge import CheckedInputs, Judge, Observation, Runner, UsualRun, Verdict
 from eqsat.verify.plan import input_plan
 from eqsat.verify.sensitivity import Sensitivity, output_sensitivities
 from eqsat.verify.tolerance import EQUAL, Difference, Tolerance, compare, tolerance
@@ -219,15 +219,19 @@ class _Verifier:
         if found.keys() != trial.expected.keys():
             detail = f"the outputs are {', '.join(found)} instead of {', '.join(trial.expected)}"
             return self._result(Reason.DIFFERENT, detail=detail, failure=failure)
+        inputs = CheckedInputs(
+            feeds=trial.feeds,
+            scalable=trials.scalable,
+            is_huge=trial.draw is Draw.HUGE,
+            usual=self._usual(trial) if trial.draw is Draw.TINY else None,
+        )
         judge = Judge(
             trials.original,
-            trial.feeds,
+            inputs,
             trials.runner,
             trials.settings,
             np.random.default_rng((trials.seed, trial.number, 1)),
             float_class=self._float_class,
-            scalable=trials.scalable,
-            is_huge=trial.draw is Draw.HUGE,
         )
         sensitivities = output_sensitivities(trials.graph, trial.symbols)
         for name, reference in trial.expected.items():
@@ -238,6 +242,12 @@ class _Verifier:
         if wrong:
             return self._result(Reason.DIFFERENT, detail=self._explain(wrong[0], failure), failure=failure)
         return None
+
+    def _usual(self, trial: Trial) -> UsualRun | None:
+        """The original on ordinary inputs of the same sizes."""
+        same = (each for each in self._trials.trials if each.draw is Draw.ORDINARY and each.symbols == trial.symbols)
+        found = next(same, None)
+        return None if found is None else UsualRun(feeds=found.feeds, outputs=found.expected)
 
     def _observe(
         self, name: str, reference: np.ndarray, candidate: np.ndarray, sensitivity: Sensitivity

@@ -34,6 +34,7 @@ def chain(operators: str, values: tuple[float, ...], dtype: int) -> tuple[Nodes,
         (FLOAT, ("Div", (1e-41,)), ("Mul", (1e41,))),
         (FLOAT, ("Div Div", (1e22, 1e22)), ("Div", (1e44,))),
         (FLOAT, ("Add Sub", (3e6, 3e6)), ("Add", (0.0,))),
+        (FLOAT, ("Add Sub", (700.0, 700.0)), ("Add", (0.0,))),
         (FLOAT16, ("Mul Mul", (400.0, 400.0)), ("Mul", (160000.0,))),
         (FLOAT16, ("Mul Mul", (2e-4, 2e-4)), ("Mul", (4e-8,))),
         (FLOAT16, ("Add Sub", (900.0, 900.0)), ("Add", (0.0,))),
@@ -71,6 +72,16 @@ def test_a_merged_constant_that_stays_in_the_range_passes(
 def test_nearer_to_the_truth_is_no_excuse_for_a_zero_that_was_none(tmp_path: Path) -> None:
     found = pair(tmp_path).check(chain("Add Sub", (5e7, 5e7), FLOAT), ([node("Identity", "x", "y")], {}))
     assert found.per_output[0].verdict is Verdict.MISMATCH
+
+
+def test_what_the_sums_of_the_original_lose_may_be_kept(tmp_path: Path) -> None:
+    sums: Nodes = [node("Mul", "x two", "d"), node("Exp", "d", "e"), node("Add", "e one", "a")]
+    sums += [node("Div", "two a", "q"), node("Sub", "one q", "y")]
+    constants = {"one": np.ones((), np.float32), "two": np.full((), 2, np.float32)}
+    both = pair(tmp_path, (64, 64))
+    found = both.check((sums, constants), ([node("Tanh", "x", "y")], {}))
+    assert found.is_equal, found.detail
+    assert both.check((sums, constants), ([node("Tanh", "x", "t"), node("Mul", "t t", "y")], {})).is_equal is False
 
 
 def norm(size: int) -> tuple[Nodes, Nodes, Constants]:
