@@ -52,6 +52,9 @@ if TYPE_CHECKING:
 
 MAX_SOLVE_S: Final = 30.0
 
+TRYING_SHARE: Final = 0.1
+"""Share of the time budget in which random inputs are looked for that the model takes."""
+
 _NO_SEARCHES: Final[Mapping[str, SearchFactory]] = {}
 
 _PROVIDERS_WITH_OPERATORS: Final = frozenset({CPU_PROVIDER, CUDA_PROVIDER})
@@ -116,6 +119,7 @@ class _Run:
             graph, samples = self._read()
             runtime.require_providers(self.job.providers)
             rules = self._rules(graph)
+        until = self.schedule.deadline(TRYING_SHARE)
         try:
             with self.progress.stage(Stage.LOAD, "trying the model on inputs"):
                 plan = find_plan(
@@ -126,6 +130,7 @@ class _Run:
                     input_shapes=self.job.input_shapes,
                     samples=samples,
                     seed=self.job.seed,
+                    is_late=lambda: self.clock() >= until,
                 )
         except UnsupportedInputError as error:
             return keep_input(self.findings, told(Why.INPUT_UNKNOWN, error))

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Final, final
@@ -123,6 +123,7 @@ def find_plan(  # one keyword for each setting
     input_shapes: Mapping[str, tuple[int, ...]],
     samples: Sequence[Feeds] = (),
     seed: int = 0,
+    is_late: Callable[[], bool] = lambda: False,
 ) -> InputPlan:
     """Return how to feed a model so that it runs: where it refuses random inputs, what its error says is followed.
 
@@ -134,6 +135,7 @@ def find_plan(  # one keyword for each setting
         input_shapes: The user's shapes by input name.
         samples: The user's own inputs, checked.
         seed: Of the random inputs.
+        is_late: Is asked before each attempt but the first; nothing more is tried once it is true.
 
     Raises:
         UsageError: A shape names no input, contradicts the model or another shape, or the model does not run on the
@@ -150,7 +152,7 @@ def find_plan(  # one keyword for each setting
             if str(error).startswith(REFUSED) or isinstance(error, UnsupportedValueError):
                 raise OriginalFailedError(str(error)) from error
             raise UsageError(f"the model does not run on set {number} of the inputs given: {error}") from error
-    return plan if samples else _Search(graph, original, runner, settings, plan, seed).run()
+    return plan if samples else _Search(graph, original, runner, settings, plan, seed, is_late).run()
 
 
 @final
@@ -165,6 +167,7 @@ class _Search:
         settings: SessionSettings,
         plan: InputPlan,
         seed: int,
+        is_late: Callable[[], bool],
     ) -> None:
         self._graph = graph
         self._original = original
@@ -172,13 +175,14 @@ class _Search:
         self._settings = settings
         self._plan = plan
         self._seed = seed
+        self._is_late = is_late
         self._num_left = MAX_ATTEMPTS
 
     def run(self) -> InputPlan:
         first = ""
         for specs, sizes in self._attempts():
             tried = specs
-            while self._num_left > 0:
+            while self._num_left == MAX_ATTEMPTS or (self._num_left > 0 and not self._is_late()):
                 failure = self._failure(tried, sizes)
                 if failure is None:
                     return self._found(tried, sizes)

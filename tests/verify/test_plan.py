@@ -144,6 +144,10 @@ def test_a_model_that_runs_on_nothing_says_what_the_runtime_says(tmp_path: Path)
     path = save(tmp_path / "m.onnx", nodes, [("x", FLOAT, ("batch", 7))], [("y", FLOAT, None)], {"five": np.array([5])})
     with pytest.raises(OriginalFailedError, match="cannot be reshaped"):
         plan_of(path)
+    runner = InProcessRunner()
+    with pytest.raises(OriginalFailedError):
+        find_plan(read(path), path, runner, settings=SETTINGS, input_shapes={}, is_late=lambda: True)
+    assert len(runner.seen) == 1, "the time for trying is over"
 
 
 def test_the_users_own_inputs_come_first_and_random_ones_are_like_them(tmp_path: Path) -> None:
