@@ -31,7 +31,7 @@ from eqsat.progress import FINALS_SHARE, PRICE_SHARE, SEARCH_SHARE, Progress, Sc
 from eqsat.reasons import Why, told, why_refused
 from eqsat.report import Report
 from eqsat.rules.book import RuleBook, load_rules
-from eqsat.runtime.errors import UnsupportedValueError
+from eqsat.runtime.errors import BrokenModelError, MeasurementError, UnsupportedValueError
 from eqsat.runtime.runtime import Runtime
 from eqsat.runtime.settings import CPU_PROVIDER, CUDA_PROVIDER, CUSTOM_OPS_FAILED, SessionSettings
 from eqsat.search.interface import Arena, SearchBudget, SearchFactory, StopReason, Surroundings
@@ -41,6 +41,8 @@ from eqsat.verify.given import given_inputs
 from eqsat.verify.plan import OriginalFailedError, find_plan
 from eqsat.verify.sizes import contradicted_names
 from ir.availability import available_operators
+from ir.errors import InvalidModelError, UnsupportedModelError
+from ir.onnx_file import open_model
 from ir.reader import read
 
 if TYPE_CHECKING:
@@ -49,6 +51,7 @@ if TYPE_CHECKING:
     from eqsat.finalists.tournament import Finalist, Tournament
     from eqsat.verify.plan import Feeds
     from ir.graph import Graph
+    from ir.onnx_file import ModelFile
 
 MAX_SOLVE_S: Final = 30.0
 
@@ -79,7 +82,7 @@ def optimize(
 
     Raises:
         UsageError: An argument contradicts the model.
-        InvalidModelError: The model cannot be read.
+        InvalidModelError: The model is broken.
         RulesError: A rules file is broken, or a rule that is always applied contradicts the model's types.
         ProviderError: The provider is not available.
         VerificationError: The result does not compute what the input computes.
@@ -116,8 +119,17 @@ class _Run:
 
     def execute(self, runtime: Runtime) -> Report:
         with self.progress.stage(Stage.LOAD, f"reading {self.source.name}"):
-            graph, samples = self._read()
+            file = open_model(self.source)
             runtime.require_providers(self.job.providers)
+            try:
+                fingerprint = runtime.optimized_fingerprint(self.source, self.settings)
+                graph, samples = self._read(file)
+            except BrokenModelError as error:
+                raise InvalidModelError(f"{self.source}: {error}") from error
+            except MeasurementError as error:
+                return keep_input(self.findings, self._why_refused(str(error)))
+            except UnsupportedModelError as error:
+                return keep_input(self.findings, told(Why.NOT_REWRITTEN, error))
             rules = self._rules(graph)
         until = self.schedule.deadline(TRYING_SHARE)
         try:
@@ -135,7 +147,7 @@ class _Run:
         except UnsupportedInputError as error:
             return keep_input(self.findings, told(Why.INPUT_UNKNOWN, error))
         except OriginalFailedError as error:
-            return keep_input(self.findings, self._why_original_failed(graph, error))
+            return keep_input(self.findings, self._why_original_failed(error))
         self.findings.plan = plan
         keep_input(self.findings, told(Why.CUT_SHORT))
         finals = Finals(
@@ -147,6 +159,7 @@ class _Run:
             schedule=self.schedule,
             clock=self.clock,
             progress=self.progress,
+            input_fingerprint=fingerprint,
         )
         nothing = finals.why_nothing_can_be_verified()
         if nothing is not None:
@@ -165,9 +178,9 @@ class _Run:
             )
             return self._optimize(finals, pricer, graph, rules, plan.sizes(graph))
 
-    def _read(self) -> tuple[Graph, tuple[Feeds, ...]]:
+    def _read(self, file: ModelFile) -> tuple[Graph, tuple[Feeds, ...]]:
         """Read the model and the user's own inputs; names that their shapes contradict are no equalities."""
-        graph = self.findings.graph = read(self.source)
+        graph = self.findings.graph = read(file)
         samples = given_inputs(self.job.inputs, graph) if self.job.inputs else ()
         if samples and self.job.input_shapes:
             raise UsageError("the inputs given say the shapes; leave out --input-shape")
@@ -176,17 +189,18 @@ class _Run:
         if unequal:
             names = ", ".join(map(repr, sorted(unequal)))
             self.findings.warnings.append(f"the shapes given have several sizes for {names}; they count as unrelated")
-            graph = self.findings.graph = read(self.source, unequal)
+            graph = self.findings.graph = read(file, unequal)
         return graph, samples
 
-    def _why_original_failed(self, graph: Graph, error: OriginalFailedError) -> str:
-        message = str(error)
+    def _why_refused(self, message: str) -> str:
         if self.job.custom_ops and CUSTOM_OPS_FAILED in message:
             raise UsageError(message)
+        return told(*why_refused(message))
+
+    def _why_original_failed(self, error: OriginalFailedError) -> str:
         if isinstance(error.__cause__, UnsupportedValueError):
-            return told(Why.UNSUPPORTED_VALUE, message)
-        why, detail = why_refused(message, graph.opsets)
-        return told(Why.INPUT_FAILS if why is Why.REFUSED_INPUT and not error.is_refused else why, detail)
+            return told(Why.UNSUPPORTED_VALUE, error)
+        return self._why_refused(str(error)) if error.is_refused else told(Why.INPUT_FAILS, error)
 
     def _why_nothing_was_applied(self) -> str:
         outcome = self.findings.search
@@ -240,8 +254,6 @@ class _Run:
         entered = finals.open(explored)
         if entered is not None:
             return finals.run(explored, *entered)
-        if finals.input_failure:
-            return keep_input(self.findings, told(*why_refused(finals.input_failure, graph.opsets)))
         refusal = finals.why_no_finalist()
         found = self._without_culprits(finals, explored, explore)
         if found is None:

@@ -22,7 +22,8 @@ from eqsat.report import (
     SizeBytes,
     Status,
 )
-from ir.onnx_file import external_files, load_model, operator_counts, written_bytes
+from ir.external_data import outer_files
+from ir.onnx_file import external_files, operator_counts, written_bytes
 
 if TYPE_CHECKING:
     from eqsat.egraph.session import Size
@@ -59,6 +60,13 @@ class Findings:
     warnings: list[str] = field(default_factory=list)
 
     @property
+    def input_bytes(self) -> int:
+        """Bytes of the input, its external data included."""
+        path = Path(self.job.input_path)
+        files = external_files(path) if self.graph is None else outer_files(self.graph.model)
+        return path.stat().st_size + sum(file.stat().st_size for file in files)
+
+    @property
     def best_speedup(self) -> float | None:
         """Measured speed-up of the result so far."""
         result = self.comparison.results.get(1) if self.comparison is not None else None
@@ -68,7 +76,7 @@ class Findings:
 def unchanged_report(findings: Findings, reason: str) -> Report:
     """Return the report of a run that gives the input back."""
     counts = _counts(findings)
-    size = _input_bytes(findings)
+    size = findings.input_bytes
     return Report(
         status=Status.UNCHANGED,
         reason=reason,
@@ -116,7 +124,7 @@ def optimized_report(
         extraction=_extraction(findings),
         rules=tuple(RuleUse(name=name, applied=count) for name, count in uses),
         operators=OperatorCounts(before=_counts(findings), after=winner.built.operators),
-        size_bytes=SizeBytes(before=_input_bytes(findings), after=written_bytes(winner.built.path)),
+        size_bytes=SizeBytes(before=findings.input_bytes, after=written_bytes(winner.built.path)),
         seconds=dict(findings.seconds),
         versions=_versions(),
         warnings=tuple(findings.warnings),
@@ -172,12 +180,6 @@ def _extraction(findings: Findings) -> Extraction | None:
 
 def _counts(findings: Findings) -> dict[str, int]:
     return {} if findings.graph is None else operator_counts(findings.graph.model.graph)
-
-
-def _input_bytes(findings: Findings) -> int:
-    path = Path(findings.job.input_path)
-    files = external_files(findings.graph.model if findings.graph is not None else load_model(path))
-    return path.stat().st_size + sum(file.stat().st_size for file in files)
 
 
 def _versions() -> dict[str, str]:

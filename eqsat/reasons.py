@@ -18,6 +18,7 @@ class Why(StrEnum):
     NO_KERNEL = "no-kernel"
     NEWER_VERSION = "newer-version"
     REFUSED_INPUT = "refused-input"
+    NOT_REWRITTEN = "not-rewritten"
     INPUT_FAILS = "input-fails"
     UNSUPPORTED_VALUE = "unsupported-value"
     RANDOM = "random"
@@ -72,6 +73,9 @@ _LINES: Final[Mapping[Why, _Line]] = {
     Why.REFUSED_INPUT: _Line(
         what="the input itself does not run: {}", next="see that onnxruntime.InferenceSession takes it"
     ),
+    Why.NOT_REWRITTEN: _Line(
+        what="the model runs and cannot be rewritten: {}", next="export it again, for an opset that is released"
+    ),
     Why.INPUT_FAILS: _Line(
         what="the input itself does not run on the inputs tried: {}",
         next="give inputs that it takes with --inputs, or their shapes with --input-shape",
@@ -125,18 +129,17 @@ def told(why: Why, detail: object = "") -> str:
 
 
 _UNREGISTERED: Final = re.compile(r"(?:Fatal error: )?([\w.]*):(\w+)\(-?\d+\) is not a registered function/op")
-_NOT_IN_OPSET: Final = re.compile(r"No Op registered for (\w+) with domain_version of (\d+)")
+_NOT_IN_OPSET: Final = re.compile(r"Opset (\d+) is under development")
 _NO_KERNEL: Final = re.compile(r"Could not find an implementation for (?:[\w.]+:)?(\w+)\((\d+)\)")
 _IR_VERSION: Final = re.compile(r"Unsupported model IR version: (\d+), max supported IR version: (\d+)")
-_OPSET: Final = re.compile(r"ValidateOpsetForDomain|only \*guarantees\* support for models|official support for domain")
+_OPSET: Final = re.compile(r"Opset (\d+) is under development")
 
 
-def why_refused(message: str, opsets: Mapping[str, int]) -> tuple[Why, str]:
+def why_refused(message: str) -> tuple[Why, str]:
     """Return why ONNX Runtime makes no session of a model, and the detail, by what it says.
 
     Args:
         message: ONNX Runtime's.
-        opsets: The model's opset versions by domain.
     """
     if found := _UNREGISTERED.search(message):
         domain = f" of the domain {found[1]!r}" if found[1] else ""
@@ -147,8 +150,6 @@ def why_refused(message: str, opsets: Mapping[str, int]) -> tuple[Why, str]:
         return Why.NO_KERNEL, f"the operator {found[1]} of opset {found[2]} with these types"
     if found := _IR_VERSION.search(message):
         return Why.NEWER_VERSION, f"IR version {found[1]}, where {found[2]} is the last that it reads"
-    if _OPSET.search(message):
-        return Why.NEWER_VERSION, ", ".join(
-            f"opset {version} of {name or 'ai.onnx'}" for name, version in opsets.items()
-        )
+    if found := _OPSET.search(message):
+        return Why.NEWER_VERSION, f"opset {found[1]}"
     return Why.REFUSED_INPUT, message

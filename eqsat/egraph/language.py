@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections import OrderedDict
 from dataclasses import dataclass
 from threading import Lock
 from typing import TYPE_CHECKING, Final, final
@@ -19,17 +18,14 @@ if TYPE_CHECKING:
     from eqsat.egraph.egglog import Command
     from eqsat.rules.book import RuleBook
 
-NEAR_RELATIVE: Final = 1e-6
-"""Relative difference up to which a constant counts as the number a rule names: exporters round to float32."""
-
 NEAR_SMALLEST: Final = 1e-3
 """Magnitude below which that difference shrinks no further."""
 
 FIND: Final = "find"
 """Ruleset that finds the candidates of all rules."""
 
-MAX_KEPT: Final = 64
-"""Languages kept, those used last."""
+MAX_KEPT: Final = 32
+"""Languages kept, those used last; one takes about 9 MB."""
 
 _COMMUTATIVE: Final = frozenset(row.name for row in OPERATORS.values() if row.is_commutative)
 
@@ -76,25 +72,40 @@ def language_of(rules: RuleBook, used: Set[str]) -> Language:
 
 
 @final
+@dataclass(frozen=True, slots=True, kw_only=True, eq=False)
+class _Entry:
+    book: RuleBook
+    used: frozenset[str]
+    language: Language
+
+
+@final
 class _Kept:
-    """Languages by the rules themselves, not by what they say: comparing those would take as long as starting over."""
+    """Languages by what their rules say, so that a process that reads the same files again gets the same languages."""
 
     def __init__(self) -> None:
         self._lock = Lock()
-        self._found: OrderedDict[tuple[object, ...], tuple[RuleBook, Language]] = OrderedDict()
+        self._entries: list[_Entry] = []
 
     def find(self, rules: RuleBook, used: frozenset[str]) -> Language:
-        key = (tuple(map(id, rules.rules)), tuple(map(id, rules.declarations)), used)
         with self._lock:
-            if key in self._found:
-                self._found.move_to_end(key)
-                return self._found[key][1]
-        found = _made(relevant(rules, used), used)
+            books = {id(entry.book): entry.book for entry in self._entries}
+            # Rules that were read twice are kept once: what they say is compared, which is quick for the same objects.
+            book = next((each for each in books.values() if _says_the_same(each, rules)), rules)
+            for entry in self._entries:
+                if entry.book is book and entry.used == used:
+                    self._entries.remove(entry)
+                    self._entries.append(entry)
+                    return entry.language
+        found = _Entry(book=book, used=used, language=_made(relevant(book, used), used))
         with self._lock:
-            self._found[key] = (rules, found)  # the rules live on with it, so that no other takes their place in memory
-            while len(self._found) > MAX_KEPT:
-                self._found.popitem(last=False)
-        return found
+            self._entries.append(found)
+            del self._entries[:-MAX_KEPT]
+        return found.language
+
+
+def _says_the_same(one: RuleBook, other: RuleBook) -> bool:
+    return one.rules == other.rules and one.declarations == other.declarations
 
 
 _KEPT: Final = _Kept()
@@ -115,9 +126,9 @@ def _near_rules(literals: Iterable[float]) -> list[str]:
     """Rules for ``(near x number)``: a constant scalar equals the number up to what exporters round away."""
     lines = []
     for number in literals:
-        tolerance = NEAR_RELATIVE * max(abs(number), NEAR_SMALLEST)
+        size = max(abs(number), NEAR_SMALLEST)
         lines.append(
-            f"(rule ((= s (scalar c)) (<= (abs (- s {number!r})) {tolerance!r})) ((near c {number!r})) "
-            f':ruleset facts :name "near {number!r}")',
+            f"(rule ((= s (scalar c)) (= g (grain (dtype c))) (<= (abs (- s {number!r})) (* g {size!r}))) "
+            f'((near c {number!r})) :ruleset facts :name "near {number!r}")',
         )
     return lines

@@ -8,6 +8,8 @@ An operator of the table is a constructor of sort ``Tensor`` (of sort ``Multi`` 
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+from types import MappingProxyType
 from typing import TYPE_CHECKING, Final
 
 from ir.operators import OPERATORS, Kind, Operator
@@ -33,7 +35,16 @@ SORT_OF_KIND: Final = {
 HANDLES: Final = {"Tensor": "tensor-at", "Multi": "multi-at", "TList": "list-at"}
 """For each sort of e-classes the function that gives them numbers: ``(tensor-at 17)`` is an e-class."""
 
+GRAINS: Final[Mapping[int, float]] = MappingProxyType(
+    {**dict.fromkeys((1, 2, 3, 4, 5, 6, 7, 10, 12, 13, 16), 1e-6), 11: 1e-15}
+)
+"""Relative difference up to which a constant of an element type counts as the number a rule names.
+
+Exporters round to float32. In float64 a number that was rounded so is another number.
+"""
+
 FACTS_TEXT: Final = """
+(function grain (i64) f64 :merge old)
 (function shape (Tensor) Dims :merge old)
 (function dtype (Tensor) i64 :merge old)
 (function rank (Tensor) i64 :merge old)
@@ -47,6 +58,14 @@ FACTS_TEXT: Final = """
 (relation equal-halves (Tensor))
 (relation equal-pairs (Tensor))
 (relation triangular (Tensor i64 f64 f64))
+(function magnitude (Tensor) f64 :merge (min old new))
+(function least (Tensor) f64 :merge (max old new))
+(function peak (Tensor) f64 :merge (max old new))
+(relation nonzero (Tensor))
+(relation non-negative (Tensor))
+(relation moderate (Tensor))
+(relation sizeable (Tensor))
+(relation steady (Tensor))
 (relation root (Tensor))
 (relation sibling (Tensor Tensor Tensor i64 i64))
 """
@@ -55,6 +74,10 @@ FACTS_TEXT: Final = """
 Three speak of what a constant holds: ``(equal-halves c)`` where the two halves of its last axis are the same,
 ``(equal-pairs c)`` where neighbours along it are, the first and the second, the third and the fourth, and
 ``(triangular c n low high)`` where it is one matrix of n by n, ``low`` on the diagonal and below it, ``high`` above.
+
+Five more speak of how large its elements are: none is larger than ``(magnitude c)``, none but zero is smaller than
+``(least c)``, one is at least ``(peak c)``; ``(nonzero c)`` and ``(non-negative c)``. What follows from them,
+``moderate``, ``sizeable`` and ``steady``, is defined by the rules that ship.
 
 A union may join two types that differ where one has a symbol and the other a number: both are true of the value, so
 either may stand. Types that contradict each other are found by the session, which knows the rule to blame.
@@ -101,6 +124,7 @@ def schema_text(operators: Iterable[str] = OPERATORS) -> str:
         "  (sort IVec (Vec i64)))",
         *(f"(function {function} (i64) {sort} :no-merge)" for sort, function in HANDLES.items()),
         FACTS_TEXT,
+        *(f"(set (grain {dtype}) {grain!r})" for dtype, grain in GRAINS.items()),
     ]
     return "\n".join(lines)
 

@@ -28,7 +28,7 @@ from eqsat.runtime.measurements import Comparison, Contender, ContenderResult, S
 from eqsat.scratch import keep_best
 from eqsat.verify.trials import Problem, Trials, prepare
 from eqsat.verify.verify import Verification, check
-from ir.onnx_file import load_model, move_model, write_model
+from ir.onnx_file import load_model, move_model, write_model, written_bytes
 
 if TYPE_CHECKING:
     from eqsat.cost.problem import PricedProblem
@@ -52,6 +52,9 @@ CONFIRM_ROUNDS: Final = 15
 EARLY_SHARE: Final = 0.75
 """Share of the time left that may go into measuring the first finalist against the input, should it stay undecided
 for so long: without a result, nothing that is found later is worth anything."""
+
+_OPTIONS_BYTES: Final = 512
+"""What session options take in a model's metadata, at most."""
 
 QUICK_CHECKS: Final = 1
 """Ordinary random inputs at most on which a finalist is verified before it is measured."""
@@ -93,6 +96,7 @@ class Finals:
         schedule: Schedule,
         clock: Callable[[], float],
         progress: Progress,
+        input_fingerprint: str,
     ) -> None:
         """Remember what all finalists have in common.
 
@@ -105,6 +109,7 @@ class Finals:
             schedule: When the stages must end.
             clock: Seconds on a clock that only goes forward.
             progress: Is told what happens.
+            input_fingerprint: What ONNX Runtime makes of the input: a graph of which it makes the same needs no test.
         """
         self._findings = findings
         self._job = findings.job
@@ -120,16 +125,17 @@ class Finals:
         self._progress = progress
         self._source = Path(self._job.input_path)
         self._folder = Path(self._job.scratch_dir)
+        self._input_bytes = findings.input_bytes
+        self._max_growth_bytes = self._job.max_growth.limit_bytes(self._input_bytes)
+        self._input_fingerprint = input_fingerprint
         self._refusals: list[str] = []
         self._unmeasured = told(Why.NO_TIME_TO_MEASURE)
-        self.input_failure = ""
-        """Why ONNX Runtime refuses the input; empty where it does not."""
 
     def open(self, explored: Explored) -> tuple[Tournament, Finalist] | None:
         """Build the first finalist of a new tournament.
 
         Returns:
-            None where the graphs of this e-graph are refused whatever rules are left out, or the input itself is.
+            None where the graphs of this e-graph are refused whatever rules are left out.
         """
         with self._progress.stage(Stage.BUILD, "building the cheapest graph"):
             tournament = Tournament(
@@ -141,11 +147,10 @@ class Finals:
                 folder=self._folder,
                 clock=self._clock,
                 accepts=lambda built: self._accepts(explored, built),
-                known_fingerprints=self._fingerprints(),
+                max_growth_bytes=self._max_growth_bytes,
+                known_fingerprints=frozenset({self._input_fingerprint}),
                 seed=self._job.seed,
             )
-            if self.input_failure:
-                return None
             first = tournament.open(explored.selection, self._schedule.deadline(FINALS_SHARE))
         if first is None:
             return None
@@ -217,6 +222,14 @@ class Finals:
     # --- verifying ------------------------------------------------------------------------------------------
 
     def _accepts(self, explored: Explored, built: Built) -> bool:
+        growth_bytes = self._growth_bytes(built)
+        if growth_bytes > self._max_growth_bytes:
+            self._refusals.append(
+                f"a graph was refused: it is {growth_bytes} bytes larger than the input, "
+                f"and {self._max_growth_bytes} are allowed (--max-growth)"
+            )
+            self._progress.tell(Stage.VERIFY, self._refusals[-1])
+            return False
         with self._progress.stage(Stage.VERIFY, "checking a finalist"):
             found = self._check(explored, built, self._quick_checks, self._job.seed)
         if not found.is_equal:
@@ -224,6 +237,9 @@ class Finals:
             self._refusals.append(f"a graph was refused: {found.detail or found.reason} (rules: {used})")
             self._progress.tell(Stage.VERIFY, self._refusals[-1])
         return found.is_equal
+
+    def _growth_bytes(self, built: Built) -> int:
+        return written_bytes(built.path) - self._input_bytes
 
     def _verify(self, explored: Explored, built: Built) -> Verification:
         """The check that counts, on inputs that nothing was accepted by."""
@@ -273,14 +289,6 @@ class Finals:
         return self._trials[num_checks, seed]
 
     # --- measuring ------------------------------------------------------------------------------------------
-
-    def _fingerprints(self) -> frozenset[str]:
-        """What ONNX Runtime makes of the input: the same needs no test."""
-        try:
-            return frozenset({self._runtime.optimized_fingerprint(self._source, self._settings)})
-        except MeasurementError as error:
-            self.input_failure = f"the input itself does not run: {error}"
-            return frozenset()
 
     def _early(self, explored: Explored, tournament: Tournament, first: Finalist) -> Report | None:
         """Keep the first finalist if it is faster already; None where that is not clear."""
@@ -338,6 +346,8 @@ class Finals:
 
     def _tuned(self, explored: Explored, winner: Finalist, report: Report) -> Report:
         """Try session options on top, and record them where the model runs clearly faster still."""
+        if self._growth_bytes(winner.built) + _OPTIONS_BYTES > self._max_growth_bytes:
+            return self._again(report)
         with self._progress.stage(Stage.MEASURE, "trying session options"):
             tuned = tune(
                 winner.built.path,
@@ -402,10 +412,7 @@ def _model_name(job: Job) -> str:
     return Path(job.output_path or "model.onnx").name
 
 
-_LOOSENESS: Final = (FloatClass.EXACT, FloatClass.REASSOCIATES, FloatClass.FINITE, FloatClass.APPROXIMATES)
-
-
 def _loosest(rules: RuleBook, origins: Mapping[str, int]) -> FloatClass:
     """The loosest float class of the rules behind a model, those that simplify without being asked included."""
     classes = [rule.floats for rule in rules.rules if rule.name in origins or rule.kind is RuleKind.SIMP]
-    return max(classes, key=_LOOSENESS.index, default=FloatClass.EXACT)
+    return max(classes, key=lambda each: each.looseness, default=FloatClass.EXACT)

@@ -5,7 +5,8 @@
     EqsatError
     ├── MeasurementError            one question that got no answer; the next one may
     │   ├── SessionFailedError      ONNX Runtime refuses the model, or fails while it runs
-    │   ├── UnsupportedValueError   an input or output that cannot travel: sequence, optional, sparse, 4 bit
+    │   │   └── BrokenModelError    ... because the model is broken, and would be anywhere
+    │   ├── UnsupportedValueError   an input or output that cannot travel: a sequence put in, sparse, 4 bit
     │   ├── RequestTimeoutError     no answer in time; the child process was killed
     │   └── ChildCrashedError       the child process died
     │       └── MemoryLimitError    ... because it outgrew its memory limit
@@ -27,8 +28,12 @@ class SessionFailedError(MeasurementError):
     """ONNX Runtime refuses the model, or fails while running it."""
 
 
+class BrokenModelError(SessionFailedError):
+    """ONNX Runtime refuses the model because it is no valid one."""
+
+
 class UnsupportedValueError(MeasurementError):
-    """A graph input or output that is no dense tensor of a type with whole bytes."""
+    """A graph input that is no tensor, or an output that Python cannot hold."""
 
 
 class RequestTimeoutError(MeasurementError):

@@ -155,7 +155,8 @@ class Judge:
         if seen.difference.is_within:
             return Verdict.WITHIN
         if not _is_alike(seen.reference, seen.candidate):
-            is_unsure = any(not _is_alike(seen.reference, run[seen.name]) for run in self._other_kernels())
+            runs = [run.get(seen.name) for run in self._other_kernels()]
+            is_unsure = any(array is None or not _is_alike(seen.reference, array) for array in runs)
             return Verdict.UNSTABLE if is_unsure else Verdict.MISMATCH
         if widened(seen.reference).dtype == np.float64:
             decided = self._decided(seen)
@@ -193,7 +194,7 @@ class Judge:
         if not is_changed.any():
             return seen
         is_wrong = is_changed.copy()
-        if self._float_class in {FloatClass.FINITE, FloatClass.APPROXIMATES}:
+        if not self._float_class.keeps_nonfinite:
             is_wrong &= np.isfinite(widened(reference))
         for array in _named(self._other_kernels(), seen) if is_wrong.any() else ():
             is_wrong &= kinds == _kinds(array, has_jumps=seen.has_jumps)
@@ -235,9 +236,9 @@ class Judge:
         plain = replace(self._settings, level=OptimizationLevel.DISABLED)
         largest, has_lost = 0.0, False
         for outputs in (usual.outputs, *self._run(usual.feeds, plain)):
-            wide = widened(outputs[seen.name])
-            if wide.shape != exact.shape:
+            if seen.name not in outputs or outputs[seen.name].shape != exact.shape:
                 return 0.0
+            wide = widened(outputs[seen.name])
             is_finite = np.isfinite(wide) & np.isfinite(exact)
             errors, sizes = np.abs(wide[is_finite] - exact[is_finite]), np.abs(exact[is_finite])
             has_lost |= bool(np.any(errors > seen.allowed.relative * sizes))

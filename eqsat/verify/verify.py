@@ -12,6 +12,7 @@ import numpy as np
 
 from eqsat.rules.rule import FloatClass
 from eqsat.runtime import MeasurementError, SessionSettings
+from eqsat.runtime.values import output_of
 from eqsat.verify.errors import UnsupportedInputError
 from eqsat.verify.judge import CheckedInputs, Judge, Observation, Runner, UsualRun, Verdict
 from eqsat.verify.plan import input_plan
@@ -236,7 +237,8 @@ class _Verifier:
         sensitivities = output_sensitivities(trials.graph, trial.symbols)
         for name, reference in trial.expected.items():
             if _is_evidence(trial, reference):
-                seen = self._observe(name, reference, found[name], sensitivities.get(name, Sensitivity()))
+                sensitivity = sensitivities.get(output_of(name, sensitivities), Sensitivity())
+                seen = self._observe(name, reference, found[name], sensitivity)
                 self._record(seen, judge.verdict(seen), trial.draw)
         wrong = [output.name for output in self._outputs.values() if output.verdict is Verdict.MISMATCH]
         if wrong:

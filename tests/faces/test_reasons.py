@@ -41,8 +41,7 @@ def test_a_detail_is_shown_as_it_is() -> None:
 def refusal(path: Path) -> tuple[Why, str]:
     with Runtime() as runtime, pytest.raises(SessionFailedError) as caught:
         runtime.outputs(path, {}, SessionSettings())
-    opsets = {each.domain: each.version for each in onnx.load(path).opset_import}
-    return why_refused(str(caught.value), opsets)
+    return why_refused(str(caught.value))
 
 
 def test_what_the_runtime_does_not_know_is_named(tmp_path: Path) -> None:
@@ -59,8 +58,7 @@ def test_what_the_runtime_does_not_know_is_named(tmp_path: Path) -> None:
 def test_a_newer_model_is_told_by_its_version(tmp_path: Path) -> None:
     relu = [node("Relu", "x", "y")]
     path = save(tmp_path / "m.onnx", relu, [("x", FLOAT, (2,))], [("y", FLOAT, (2,))], opset=99)
-    why, detail = refusal(path)
-    assert (why, detail.split(",")[0]) == (Why.NEWER_VERSION, "opset 99 of ai.onnx")
+    assert refusal(path) == (Why.NEWER_VERSION, "opset 99")
     path = save(tmp_path / "m.onnx", relu, [("x", FLOAT, (2,))], [("y", FLOAT, (2,))])
     model = onnx.load(path)
     model.ir_version = 77
@@ -70,11 +68,8 @@ def test_a_newer_model_is_told_by_its_version(tmp_path: Path) -> None:
     assert detail.startswith("IR version 77, where ")
 
 
-def test_a_missing_kernel_is_no_missing_operator(tmp_path: Path) -> None:
-    kind = onnx.TensorProto.UINT16
-    path = save(tmp_path / "m.onnx", [node("Relu", "x", "y")], [("x", kind, (2,))], [("y", kind, (2,))])
+def test_a_missing_kernel_is_no_missing_operator() -> None:
     message = (
         "ONNX Runtime refuses the model: NOT_IMPLEMENTED : Could not find an implementation for Relu(14) node with"
     )
-    assert why_refused(message, {}) == (Why.NO_KERNEL, "the operator Relu of opset 14 with these types")
-    assert refusal(path)[0] is Why.REFUSED_INPUT, "types that the operator does not have are another fault"
+    assert why_refused(message) == (Why.NO_KERNEL, "the operator Relu of opset 14 with these types")

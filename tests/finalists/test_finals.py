@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import gc
 import json
+from collections import Counter
 from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
@@ -13,18 +15,19 @@ from typing_extensions import override
 
 from eqsat.errors import RulesError, VerificationError
 from eqsat.events import Event
-from eqsat.job import Budget, Job, Prices
+from eqsat.job import Budget, Growth, Job, Prices
 from eqsat.optimizer import optimize
 from eqsat.reasons import Why, told
 from eqsat.report import Report, Status
 from eqsat.rules.rule import FloatClass
-from eqsat.runtime import Contender, MeasurementError, SessionSettings, StopReason
+from eqsat.runtime import BrokenModelError, Contender, MeasurementError, SessionSettings, StopReason
 from eqsat.scratch import read_best
 from eqsat.search.interface import Arena, Outcome, Search, SearchBudget
 from eqsat.search.interface import StopReason as EndReason
 from eqsat.search.restarts import cheapest
 from eqsat.verify.trials import Trials
 from eqsat.verify.verify import Reason, Verification
+from ir.errors import InvalidModelError
 from tests.finalists import models
 from tests.finalists.fake_runtime import FakeRuntime
 
@@ -92,6 +95,31 @@ def test_a_faster_model_is_kept(job: Job) -> None:
     assert report.latency is not None
     assert report.latency.speedup == pytest.approx(121 / 62)
     assert json.loads(report.to_json())["egraph"]["stop_reason"] == "saturated"
+
+
+@pytest.mark.parametrize(("growth", "is_used"), [(Growth(share=0.0, num_bytes=0), False), (Growth(), True)])
+def test_a_graph_that_is_larger_than_allowed_is_not_used(
+    job: Job, rules_file: Path, growth: Growth, is_used: bool
+) -> None:
+    """Its text alone is longer than that of the input."""
+    write_rules(rules_file, models.rewrite("(Abs (Abs x))", "(Abs (Neg (Neg (Neg (Neg x)))))", "longer"))
+    report = run(replace(job, max_growth=growth), FakeRuntime({"Neg": 0.1, "Abs": 50.0}))
+    assert (report.status is Status.OPTIMIZED) == is_used
+    if not is_used:
+        assert "larger than the input, and 0 are allowed (--max-growth)" in report.reason
+
+
+def test_a_run_leaves_nothing_in_the_memory_of_the_process(job: Job) -> None:
+    def alive() -> Counter[str]:
+        gc.collect()
+        kinds = (type(each) for each in gc.get_objects())
+        return Counter(kind.__qualname__ for kind in kinds if str(kind.__module__).startswith(("eqsat.", "ir.")))
+
+    run(job, FakeRuntime(PRICES))
+    before = alive()
+    for _ in range(2):
+        run(job, FakeRuntime(PRICES))
+    assert alive() - before == Counter()
 
 
 @pytest.mark.parametrize("prices", list(Prices))
@@ -358,6 +386,38 @@ def test_an_input_that_does_not_run_is_said_to_be_one(job: Job) -> None:
     assert report.status is Status.UNCHANGED
     assert report.reason.startswith("the input itself does not run: ")
     assert not report.warnings
+
+
+def test_an_input_that_is_broken_ends_the_run(job: Job) -> None:
+    runtime = FakeRuntime(PRICES)
+
+    def refuse(model: onnx.ModelProto) -> str:
+        raise BrokenModelError("not a valid ONNX model (why)")
+
+    runtime.fingerprint = refuse
+    with pytest.raises(InvalidModelError, match=r"model\.onnx: not a valid ONNX model \(why\)"):
+        run(job, runtime)
+    assert read_best(job.scratch_dir) is None
+
+
+@pytest.mark.parametrize(
+    ("change", "reason"),
+    [
+        (lambda model: setattr(model, "ir_version", 99), "IR version 99 is not known"),
+        (lambda model: setattr(model.opset_import[0], "version", 99), "opset 99 is not known"),
+        (lambda model: model.graph.ClearField("output"), "the graph has no output"),
+    ],
+)
+def test_an_input_that_runs_and_cannot_be_rewritten_is_kept(
+    change: Callable[[onnx.ModelProto], None], reason: str, job: Job
+) -> None:
+    proto = model()
+    change(proto)
+    models.save(Path(job.input_path), proto)
+    report = run(job, FakeRuntime(PRICES))
+    assert report.status is Status.UNCHANGED
+    assert reason in report.reason
+    assert kept(job) is None
 
 
 def test_every_stage_ends_at_its_share(job: Job) -> None:

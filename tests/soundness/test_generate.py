@@ -2,22 +2,16 @@
 
 from __future__ import annotations
 
-from functools import cache
-
 import numpy as np
 import pytest
 
-from eqsat.rules import Rule, RuleBook, load_rules, read_rules
+from eqsat.rules import Rule, read_rules
 from eqsat.rules.instances import Apply, Drawn
 from eqsat.soundness.generate import ConflictError, Generator
 from eqsat.soundness.parts import together
 from eqsat.soundness.pattern import Patterns
 from eqsat.soundness.values import Style
-
-
-@cache
-def shipped() -> RuleBook:
-    return load_rules()
+from tests.soundness.books import shipped
 
 
 def own(text: str) -> Rule:
@@ -94,6 +88,7 @@ def test_a_rule_of_facts_can_be_wanted() -> None:
     [
         (Style.SPECIAL, lambda array: bool(np.isnan(array).any() and np.isinf(array).any())),
         (Style.UNDEFINED, lambda array: bool(np.isnan(array).any())),
+        (Style.EXTREME, lambda array: bool((np.abs(array) == np.finfo(array.dtype).max).any())),
         (Style.WHOLE, lambda array: bool(np.signbit(array[array == 0]).any())),
         (Style.MASKED, lambda array: bool((array == -np.inf).all(axis=-1).any())),
         (Style.LARGE, lambda array: bool(np.abs(array).max(initial=0) > 50)),
