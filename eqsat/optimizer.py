@@ -154,7 +154,6 @@ class _Run:
             findings=self.findings,
             runtime=runtime,
             settings=self.settings,
-            graph=graph,
             plan=plan,
             schedule=self.schedule,
             clock=self.clock,
@@ -176,7 +175,7 @@ class _Run:
                 now=time.time,
                 clock=self.clock,
             )
-            return self._optimize(finals, pricer, graph, rules, plan.sizes(graph))
+            return self._optimize(finals, pricer, graph, rules, plan.sizes())
 
     def _read(self, file: ModelFile) -> tuple[Graph, tuple[Feeds, ...]]:
         """Read the model and the user's own inputs; names that their shapes contradict are no equalities."""

@@ -43,7 +43,6 @@ if TYPE_CHECKING:
     from eqsat.runtime.runtime import Runtime
     from eqsat.runtime.settings import SessionSettings
     from eqsat.verify.plan import InputPlan
-    from ir.graph import Graph
 
 CONFIRM_PAIRS: Final = 40
 """Pairs at most; the test ends as soon as the result is clear."""
@@ -91,7 +90,6 @@ class Finals:
         findings: Findings,
         runtime: Runtime,
         settings: SessionSettings,
-        graph: Graph,
         plan: InputPlan,
         schedule: Schedule,
         clock: Callable[[], float],
@@ -104,8 +102,7 @@ class Finals:
             findings: Are filled in.
             runtime: Runs and measures.
             settings: How the user will run the model.
-            graph: The input, read.
-            plan: What it is fed.
+            plan: What the input is fed.
             schedule: When the stages must end.
             clock: Seconds on a clock that only goes forward.
             progress: Is told what happens.
@@ -115,9 +112,8 @@ class Finals:
         self._job = findings.job
         self._runtime = runtime
         self._settings = settings
-        self._graph = graph
         self._plan = plan
-        self._feeds = plan.feeds(graph, np.random.default_rng(self._job.seed))
+        self._feeds = plan.feeds(np.random.default_rng(self._job.seed))
         findings.feeds = self._feeds
         self._trials: dict[tuple[int, int], Trials] = {}
         self._schedule = schedule
@@ -278,7 +274,6 @@ class Finals:
             until = self._clock() + EXTRA_SHARE * self._schedule.budget_s
             self._trials[num_checks, seed] = prepare(
                 self._source,
-                self._graph,
                 self._runtime,
                 settings=self._settings,
                 plan=self._plan,

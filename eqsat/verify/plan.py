@@ -46,6 +46,7 @@ class InputPlan:
     """What a model is fed.
 
     Attributes:
+        graph: The model.
         specs: What random inputs are like; empty where none can be drawn.
         assignments: Sizes by symbol to draw random inputs at, those to measure at first.
         input_shapes: The user's shapes by input name; they stay as they are.
@@ -53,6 +54,7 @@ class InputPlan:
         assumptions: What was assumed of the inputs, one line each.
     """
 
+    graph: Graph
     specs: tuple[InputSpec, ...]
     assignments: tuple[Mapping[int, int], ...]
     input_shapes: Mapping[str, tuple[int, ...]]
@@ -64,26 +66,27 @@ class InputPlan:
         """Whether random inputs can be drawn."""
         return bool(self.assignments)
 
-    def sizes(self, graph: Graph) -> Mapping[int, int]:
+    def sizes(self) -> Mapping[int, int]:
         """Return the sizes to price and measure at, by symbol."""
-        return self.sizes_of(graph, self.samples[0]) if self.samples else self.assignments[0]
+        return self.sizes_of(self.samples[0]) if self.samples else self.assignments[0]
 
-    def feeds(self, graph: Graph, rng: np.random.Generator) -> Feeds:
+    def feeds(self, rng: np.random.Generator) -> Feeds:
         """Return the inputs to measure with."""
-        return self.samples[0] if self.samples else random_feeds(graph, self.specs, rng, self.assignments[0])
+        return self.samples[0] if self.samples else random_feeds(self.graph, self.specs, rng, self.assignments[0])
 
-    def sizes_of(self, graph: Graph, feeds: Feeds) -> Mapping[int, int]:
+    def sizes_of(self, feeds: Feeds) -> Mapping[int, int]:
         """Return the sizes of a set of inputs, by symbol."""
-        return default_sizes(graph, {name: array.shape for name, array in feeds.items()})
+        return default_sizes(self.graph, {name: array.shape for name, array in feeds.items()})
 
-    def named(self, graph: Graph, sizes: Mapping[int, int]) -> dict[str, int]:
+    def named(self, sizes: Mapping[int, int]) -> dict[str, int]:
         """Return the sizes of the inputs' own dimensions by name."""
-        own = {dim for name in graph.inputs if name in graph.types for dim in graph.types[name].shape}
-        return {graph.symbols.name(symbol): size for symbol, size in sizes.items() if symbol in own}
+        types = self.graph.types
+        own = {dim for name in self.graph.inputs if name in types for dim in types[name].shape}
+        return {self.graph.symbols.name(symbol): size for symbol, size in sizes.items() if symbol in own}
 
-    def edges(self, graph: Graph, base: Mapping[int, int]) -> Iterator[Mapping[int, int]]:
+    def edges(self, base: Mapping[int, int]) -> Iterator[Mapping[int, int]]:
         """Yield assignments in which dimensions have size 0 or 1, the others being as in ``base``."""
-        return edge_sizes(graph, self.input_shapes, base)
+        return edge_sizes(self.graph, self.input_shapes, base)
 
 
 def input_plan(graph: Graph, input_shapes: Mapping[str, tuple[int, ...]], samples: Sequence[Feeds] = ()) -> InputPlan:
@@ -104,14 +107,14 @@ def input_plan(graph: Graph, input_shapes: Mapping[str, tuple[int, ...]], sample
     except UnsupportedInputError:
         if not samples:
             raise
-        return InputPlan(specs=(), assignments=(), input_shapes={}, samples=tuple(samples))
+        return InputPlan(graph=graph, specs=(), assignments=(), input_shapes={}, samples=tuple(samples))
     if not samples:
         assignments = verification_sizes(graph, input_shapes)
-        return InputPlan(specs=specs, assignments=assignments, input_shapes=input_shapes)
+        return InputPlan(graph=graph, specs=specs, assignments=assignments, input_shapes=input_shapes)
     free = {name: shape for name, shape in shapes.items() if name not in graph.types}
     assignments = (default_sizes(graph, shapes), *verification_sizes(graph, free)[1:])
     seen = tuple(_as_seen(spec, samples) for spec in specs)
-    return InputPlan(specs=seen, assignments=assignments, input_shapes=free, samples=tuple(samples))
+    return InputPlan(graph=graph, specs=seen, assignments=assignments, input_shapes=free, samples=tuple(samples))
 
 
 def find_plan(  # one keyword for each setting

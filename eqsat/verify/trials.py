@@ -19,7 +19,6 @@ from eqsat.verify.content import Role
 from eqsat.verify.inputs import InputSpec, random_feeds
 from eqsat.verify.judge import Runner
 from eqsat.verify.plan import InputPlan
-from ir.graph import Graph
 from ir.interface import unseeded_random_operators
 
 MAX_EXTRA_BYTES: Final = 512 * 1024**2
@@ -118,7 +117,6 @@ class Trials:
 
     Attributes:
         original: The model as it was given.
-        graph: The model, read.
         runner: Runs it.
         settings: How its sessions are made.
         seed: Of the random inputs.
@@ -130,7 +128,6 @@ class Trials:
     """
 
     original: Path
-    graph: Graph
     runner: Runner
     settings: SessionSettings
     seed: int
@@ -147,12 +144,11 @@ class Trials:
 
     def named(self, sizes: Mapping[int, int]) -> dict[str, int]:
         """Return the sizes of the inputs' own dimensions by name."""
-        return self.plan.named(self.graph, sizes)
+        return self.plan.named(sizes)
 
 
 def prepare(
     original: Path,
-    graph: Graph,
     runner: Runner,
     *,
     settings: SessionSettings,
@@ -165,7 +161,6 @@ def prepare(
 
     Args:
         original: The model as it was given.
-        graph: The same, read.
         runner: Runs it.
         settings: How sessions are made.
         plan: What the inputs are.
@@ -179,7 +174,7 @@ def prepare(
     """
     if num_checks < 1:
         raise ValueError("a verification needs at least one check")
-    found = Trials(original=original, graph=graph, runner=runner, settings=settings, seed=seed, plan=plan)
+    found = Trials(original=original, runner=runner, settings=settings, seed=seed, plan=plan)
     return _Maker(found, num_checks, is_late).run()
 
 
@@ -224,11 +219,11 @@ class _Maker:
         self._number = 0
 
     def run(self) -> Trials:
-        random = unseeded_random_operators(self._frame.graph)
+        random = unseeded_random_operators(self._frame.plan.graph)
         if random:
             return self._end(Problem.RANDOM_OPERATORS, f"the model is random by itself ({', '.join(random)})")
         for sample in self._frame.plan.samples:
-            self._try(Draw.GIVEN, self._frame.plan.sizes_of(self._frame.graph, sample), sample)
+            self._try(Draw.GIVEN, self._frame.plan.sizes_of(sample), sample)
         self._ordinary()
         if not self._trials:
             return self._end(Problem.ORIGINAL_FAILED, f"the original does not run on the inputs tried: {self._message}")
@@ -267,12 +262,12 @@ class _Maker:
             feeds = scaled_feeds(plan.specs, self._drawn(small), scale)
             if feeds is not None:
                 yield scale.draw, small, feeds
-        for sizes in plan.edges(self._frame.graph, small):
+        for sizes in plan.edges(small):
             yield Draw.EDGE, sizes, self._drawn(sizes)
 
     def _drawn(self, sizes: Mapping[int, int]) -> dict[str, np.ndarray]:
         rng = np.random.default_rng((self._frame.seed, self._number))
-        return random_feeds(self._frame.graph, self._frame.plan.specs, rng, sizes)
+        return random_feeds(self._frame.plan.graph, self._frame.plan.specs, rng, sizes)
 
     def _try(self, draw: Draw, sizes: Mapping[int, int], feeds: Mapping[str, np.ndarray]) -> bool:
         """Run the original and note what it computes; False where it cannot be run."""
@@ -292,7 +287,6 @@ class _Maker:
         frame = self._frame
         return Trials(
             original=frame.original,
-            graph=frame.graph,
             runner=frame.runner,
             settings=frame.settings,
             seed=frame.seed,

@@ -150,7 +150,7 @@ def verify(  # noqa: PLR0913  # one keyword for each setting
         plan = input_plan(graph, input_shapes)
     except UnsupportedInputError as error:
         return Verification(is_equal=False, is_comparable=False, reason=Reason.UNSUPPORTED_INPUT, detail=str(error))
-    trials = prepare(original, graph, runner, settings=settings, plan=plan, num_checks=num_checks, seed=seed)
+    trials = prepare(original, runner, settings=settings, plan=plan, num_checks=num_checks, seed=seed)
     return check(trials, candidate, float_class=float_class, settings=candidate_settings)
 
 
@@ -234,7 +234,7 @@ class _Verifier:
             np.random.default_rng((trials.seed, trial.number, 1)),
             float_class=self._float_class,
         )
-        sensitivities = output_sensitivities(trials.graph, trial.symbols)
+        sensitivities = output_sensitivities(trials.plan.graph, trial.symbols)
         for name, reference in trial.expected.items():
             if _is_evidence(trial, reference):
                 sensitivity = sensitivities.get(output_of(name, sensitivities), Sensitivity())

@@ -12,16 +12,15 @@ import pytest
 from eqsat.runtime import SessionSettings
 from eqsat.verify import InputPlan, OriginalFailedError, Role, find_plan, input_plan, prepare
 from eqsat.verify.sizes import contradicted_names
-from ir.graph import Graph
 from ir.reader import read
 from tests.verify.models import BOOL, FLOAT, INT64, InProcessRunner, Value, node, save, weights
 
 SETTINGS = SessionSettings()
 
 
-def plan_of(path: Path, shapes: dict[str, tuple[int, ...]] | None = None) -> tuple[InputPlan, Graph, InProcessRunner]:
-    graph, runner = read(path), InProcessRunner()
-    return find_plan(graph, path, runner, settings=SETTINGS, input_shapes=shapes or {}), graph, runner
+def plan_of(path: Path, shapes: dict[str, tuple[int, ...]] | None = None) -> tuple[InputPlan, InProcessRunner]:
+    runner = InProcessRunner()
+    return find_plan(read(path), path, runner, settings=SETTINGS, input_shapes=shapes or {}), runner
 
 
 def branch(rate: int, other: int | None) -> onnx.GraphProto:
@@ -50,11 +49,11 @@ def test_a_number_is_one_that_the_model_compares_it_with(tmp_path: Path) -> None
     ]
     inputs: list[Value] = [("x", FLOAT, (1, 30)), ("rate", INT64, ())]
     path = save(tmp_path / "m.onnx", nodes, inputs, [("y", FLOAT, None)], {"first": np.array(22050)})
-    plan, graph, runner = plan_of(path)
+    plan, runner = plan_of(path)
     spec = plan.specs[1]
     assert (spec.content.role, spec.content.values) == (Role.CHOICE, (22050, 11025))
     assert plan.assumptions == ("rate is one of 22050, 11025",)
-    trials = prepare(path, graph, runner, settings=SETTINGS, plan=plan, num_checks=8, seed=0)
+    trials = prepare(path, runner, settings=SETTINGS, plan=plan, num_checks=8, seed=0)
     assert {int(trial.feeds["rate"]) for trial in trials.trials} == {22050, 11025}
     assert not trials.skipped
 
@@ -79,7 +78,7 @@ def test_the_edges_of_a_graph_join_its_nodes(tmp_path: Path) -> None:
         "spread": np.array([1, 3]),
     }
     inputs: list[Value] = [("x", FLOAT, ("nodes", 3)), ("edges", INT64, (2, "edges"))]
-    plan, _, _ = plan_of(save(tmp_path / "m.onnx", nodes, inputs, [("y", FLOAT, None)], constants))
+    plan, _ = plan_of(save(tmp_path / "m.onnx", nodes, inputs, [("y", FLOAT, None)], constants))
     assert plan.assumptions == ("edges holds indices from 0 to 63",)
 
 
@@ -92,7 +91,7 @@ def test_a_bound_is_taken_from_the_error(tmp_path: Path) -> None:
     model.functions.append(onnx.helper.make_function("own", "Relu", ["a"], ["b"], body, opsets))
     model.opset_import.append(onnx.helper.make_opsetid("own", 1))
     onnx.save_model(model, path)
-    plan, _, runner = plan_of(path)
+    plan, runner = plan_of(path)
     assert plan.assumptions == ("i holds indices from 0 to 4",)
     assert len(runner.seen) == 2
 
@@ -104,8 +103,8 @@ def test_an_image_is_as_large_as_the_model_takes_it(tmp_path: Path, side: int) -
     constants = {"w": weights(3 * (side // 16) ** 2, 2)}
     inputs: list[Value] = [("image", FLOAT, ("batch", 3, "?", "?"))]
     path = save(tmp_path / "m.onnx", nodes, inputs, [("y", FLOAT, None)], constants)
-    plan, graph, _ = plan_of(path)
-    assert plan.feeds(graph, np.random.default_rng(0))["image"].shape == (1, 3, side, side)
+    plan, _ = plan_of(path)
+    assert plan.feeds(np.random.default_rng(0))["image"].shape == (1, 3, side, side)
 
 
 def test_sizes_are_those_that_users_have(tmp_path: Path) -> None:
@@ -116,16 +115,16 @@ def test_sizes_are_those_that_users_have(tmp_path: Path) -> None:
     ]
     nodes = [node("Identity", name, f"y_{name}") for name, _, _ in inputs]
     outputs: list[Value] = [(f"y_{name}", dtype, None) for name, dtype, _ in inputs]
-    plan, graph, _ = plan_of(save(tmp_path / "m.onnx", nodes, inputs, outputs))
-    shapes = {name: array.shape for name, array in plan.feeds(graph, np.random.default_rng(0)).items()}
+    plan, _ = plan_of(save(tmp_path / "m.onnx", nodes, inputs, outputs))
+    shapes = {name: array.shape for name, array in plan.feeds(np.random.default_rng(0)).items()}
     assert shapes == {"image": (1, 3, 224, 224), "ids": (1, 128), "scan": (1, 224, 224)}
 
 
 def test_an_input_follows_the_shape_given_for_another(tmp_path: Path) -> None:
     inputs: list[Value] = [("x", FLOAT, ("?", 3, "?", "?")), ("z", FLOAT, ("?", 3, "?", "?"))]
     path = save(tmp_path / "m.onnx", [node("Add", "x z", "y")], inputs, [("y", FLOAT, None)])
-    plan, graph, _ = plan_of(path, {"x": (1, 3, 40, 56)})
-    assert plan.feeds(graph, np.random.default_rng(0))["z"].shape == (1, 3, 40, 56)
+    plan, _ = plan_of(path, {"x": (1, 3, 40, 56)})
+    assert plan.feeds(np.random.default_rng(0))["z"].shape == (1, 3, 40, 56)
 
 
 def test_a_name_that_the_shapes_contradict_is_no_equality(tmp_path: Path) -> None:
@@ -159,8 +158,8 @@ def test_the_users_own_inputs_come_first_and_random_ones_are_like_them(tmp_path:
     ]
     graph, runner = read(path), InProcessRunner()
     plan = find_plan(graph, path, runner, settings=SETTINGS, input_shapes={}, samples=samples)
-    assert plan.feeds(graph, np.random.default_rng(0)) is samples[0]
-    assert set(plan.sizes(graph).values()) == {6}
-    trials = prepare(path, graph, runner, settings=SETTINGS, plan=plan, num_checks=1, seed=0)
+    assert plan.feeds(np.random.default_rng(0)) is samples[0]
+    assert set(plan.sizes().values()) == {6}
+    trials = prepare(path, runner, settings=SETTINGS, plan=plan, num_checks=1, seed=0)
     assert [trial.feeds["x"].shape for trial in trials.trials[:3]] == [(6,), (9,), (6,)]
     assert {int(trial.feeds["k"]) for trial in trials.trials} == {300, 500}
