@@ -129,7 +129,7 @@ def told(why: Why, detail: object = "") -> str:
 
 
 _UNREGISTERED: Final = re.compile(r"(?:Fatal error: )?([\w.]*):(\w+)\(-?\d+\) is not a registered function/op")
-_NOT_IN_OPSET: Final = re.compile(r"Opset (\d+) is under development")
+_NOT_IN_OPSET: Final = re.compile(r"No Op registered for (\w+) with domain_version of (\d+)")
 _NO_KERNEL: Final = re.compile(r"Could not find an implementation for (?:[\w.]+:)?(\w+)\((\d+)\)")
 _IR_VERSION: Final = re.compile(r"Unsupported model IR version: (\d+), max supported IR version: (\d+)")
 _OPSET: Final = re.compile(r"Opset (\d+) is under development")

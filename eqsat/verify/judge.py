@@ -194,8 +194,10 @@ class Judge:
         if not is_changed.any():
             return seen
         is_wrong = is_changed.copy()
-        if not self._float_class.keeps_nonfinite:
+        if self._float_class in {FloatClass.FINITE, FloatClass.APPROXIMATES}:
             is_wrong &= np.isfinite(widened(reference))
+        elif self._float_class is FloatClass.REASSOCIATES and is_wrong.any():
+            is_wrong &= ~self._is_infinite_by_overflow(seen)
         for array in _named(self._other_kernels(), seen) if is_wrong.any() else ():
             is_wrong &= kinds == _kinds(array, has_jumps=seen.has_jumps)
         is_small = _is_below(seen, BORDER * smallest_normal(reference.dtype))
@@ -210,6 +212,12 @@ class Judge:
             return None
         kept = np.where(is_changed, reference, candidate)
         return replace(seen, candidate=kept, difference=compare(reference, kept, seen.allowed))
+
+    def _is_infinite_by_overflow(self, seen: Observation) -> np.ndarray:
+        """Where the original is not finite and the truth is: an intermediate value has left the type's range."""
+        is_infinite: np.ndarray = ~np.isfinite(widened(seen.reference))
+        truths = _named(self._float64(), seen)
+        return is_infinite & np.isfinite(truths[0]) if truths else is_infinite & self._inputs.is_huge
 
     def _has_overflowed(self, seen: Observation) -> np.ndarray:
         """Where the original is finite and yet far from the truth; without a truth, where huge inputs give zero."""
