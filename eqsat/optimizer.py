@@ -199,7 +199,8 @@ class _Run:
     def _why_original_failed(self, error: OriginalFailedError) -> str:
         if isinstance(error.__cause__, UnsupportedValueError):
             return told(Why.UNSUPPORTED_VALUE, error)
-        return self._why_refused(str(error)) if error.is_refused else told(Why.INPUT_FAILS, error)
+        is_known = why_refused(str(error))[0] is not Why.REFUSED_INPUT
+        return self._why_refused(str(error)) if is_known or error.is_refused else told(Why.INPUT_FAILS, error)
 
     def _why_nothing_was_applied(self) -> str:
         outcome = self.findings.search
