@@ -170,7 +170,8 @@ class Agreement:
             for outcome in outcomes if lost else ():
                 outcome.disagreements.append(Disagreement(handle, enode, lost))
             self._define(handle, enode, value)
-            if is_loaded and (not _is_finite(value) or (enode.is_operator and _has_vanished(value))):
+            is_constant = handle in self._constants and enode.is_operator
+            if is_loaded and is_constant and (not _is_finite(value) or _has_vanished(value)):
                 self._strange |= owned
             if is_loaded and (self._is_out_of_scope(value) or self._is_mistyped(handle, value)):
                 for outcome in outcomes:
@@ -195,7 +196,7 @@ class Agreement:
                 self._outcomes[index].num_forms += 1
 
     def _loss(self, handle: int, enode: ENode, value: Value) -> str:
-        """What a new constant has lost of its parts; nothing where the model itself has values that are lost."""
+        """What a new constant has lost of its parts; nothing where the model's own constants lose as much."""
         if handle not in self._constants or not enode.is_operator:
             return ""
         if not isinstance(value, np.ndarray) or self._owned(handle, enode) & self._strange:

@@ -26,6 +26,10 @@ SMALL_INTEGER: Final = 8
 """Integers that stand for plain data stay within this of zero."""
 
 
+MAX_ELEMENTS: Final = 1 << 31
+"""Elements of one input above which none are drawn: they would not fit beside the model."""
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class InputSpec:
     """One input of a model.
@@ -52,7 +56,8 @@ def input_specs(graph: Graph, input_shapes: Mapping[str, tuple[int, ...]]) -> tu
 
     Raises:
         UsageError: A shape names no input, contradicts the model or another shape.
-        UnsupportedInputError: No value can be made for an input: a sequence, strings, an unknown rank.
+        UnsupportedInputError: No value can be made for an input: a sequence, strings, an unknown rank, more
+            elements than are drawn.
     """
     types = input_types(graph, input_shapes)
     sizes = default_sizes(graph, input_shapes)
@@ -60,6 +65,11 @@ def input_specs(graph: Graph, input_shapes: Mapping[str, tuple[int, ...]]) -> tu
         if type_.dtype not in _FLOATS | INTEGERS | {BOOL}:
             what = UNSUPPORTED.get(type_.dtype, f"elements of type {type_.dtype}")
             raise UnsupportedInputError(f"input {name!r} holds {what}: no value can be made for it")
+        num_elements = math.prod(dim if dim >= 0 else sizes.get(dim, 1) for dim in type_.shape)
+        if num_elements > MAX_ELEMENTS:
+            raise UnsupportedInputError(
+                f"input {name!r} has {num_elements} elements: that many are not drawn; give a smaller --input-shape"
+            )
     contents = Contents(graph, sizes)
     return tuple(InputSpec(name=name, type=type_, content=contents.of(name, type_)) for name, type_ in types.items())
 

@@ -205,3 +205,9 @@ def test_sequences_are_refused_by_name(tmp_path: Path) -> None:
     onnx.save_model(onnx.helper.make_model(proto, opset_imports=[onnx.helper.make_opsetid("", 18)]), path)
     with pytest.raises(UnsupportedInputError, match="input 'words' is no tensor"):
         input_specs(read(path), {})
+
+
+def test_what_fits_into_no_memory_is_not_drawn(tmp_path: Path) -> None:
+    graph = graph_of(tmp_path, [node("Relu", "x", "y")], shape=(2**40, 3), dtype=FLOAT)
+    with pytest.raises(UnsupportedInputError, match="elements: that many are not drawn"):
+        input_specs(graph, {})
