@@ -1,7 +1,8 @@
-"""What a constant holds, where rules ask for it: tables of rotary embeddings, masks of causal attention."""
+"""What a constant holds, where rules ask for it: its range, tables of rotary embeddings, masks of causal attention."""
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass
 from typing import Final, final
 
@@ -10,7 +11,28 @@ import numpy as np
 MAX_ELEMENTS: Final = 1 << 24
 """Larger constants are not looked at."""
 
+MAX_SCANNED: Final = 1 << 20
+"""The smallest element of a larger constant is not looked for: that takes a copy of it, and weights need it nowhere."""
+
 _MIN_RANK: Final = 2
+
+
+@final
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Range:
+    """The magnitudes of the elements of a constant of finite numbers.
+
+    Attributes:
+        largest: Of all elements.
+        least: Of all elements but zero; None where all are zero, or where there are too many to look.
+        has_zero: Whether some element is zero, or none was looked for.
+        has_negative: Whether some element is below zero.
+    """
+
+    largest: float
+    least: float | None
+    has_zero: bool
+    has_negative: bool
 
 
 @final
@@ -27,6 +49,21 @@ class Triangle:
     size: int
     low: float
     high: float
+
+
+def range_of(array: np.ndarray) -> Range | None:
+    """Return the range of a constant of numbers; None where one is infinite or NaN, or where there is none."""
+    if array.size == 0:
+        return None
+    low, high = float(array.min()), float(array.max())
+    if not (math.isfinite(low) and math.isfinite(high)):
+        return None
+    least, has_zero = None, True
+    if array.size <= MAX_SCANNED:
+        magnitudes = np.abs(array.astype(np.float64))
+        others = magnitudes[magnitudes > 0]
+        least, has_zero = (float(others.min()) if others.size else None), bool(others.size < array.size)
+    return Range(largest=max(abs(low), abs(high)), least=least, has_zero=has_zero, has_negative=low < 0)
 
 
 def has_equal_halves(array: np.ndarray) -> bool:

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Final
 
 import numpy as np
 
-from eqsat.egraph.constant_facts import has_equal_halves, has_equal_pairs, triangle_of
+from eqsat.egraph.constant_facts import has_equal_halves, has_equal_pairs, range_of, triangle_of
 from eqsat.egraph.egglog import assert_fact, call, float_lit, int_lit, set_value
 from eqsat.egraph.enode import ABSENT, CONS, CONST, INPUT, NIL, OPAQUE, OUT, ENode
 from eqsat.egraph.expressions import class_term
@@ -17,7 +17,8 @@ from ir.operators import OPERATORS
 from ir.types import TensorType
 
 if TYPE_CHECKING:
-    from eqsat.egraph.egglog import Command
+    from eqsat.egraph.constant_facts import Range
+    from eqsat.egraph.egglog import Call, Command
     from eqsat.egraph.mirror import Draft, Mirror
     from ir.graph import Constant, Graph, Node
 
@@ -116,11 +117,16 @@ class _Encoder:
     def _constant_facts(self, handle: int, array: np.ndarray) -> None:
         term = class_term(TENSOR, handle)
         self.facts.append(assert_fact(call("constant", term)))
+        if array.dtype.name == "bfloat16":
+            array = array.astype(np.float32)
         kind = array.dtype.kind
         is_number = kind in "fiu"
         if not is_number and kind != "b":
             return
-        if kind != "f" or bool(np.isfinite(array).all()):
+        numbers = range_of(array) if is_number else None
+        if numbers is not None:
+            self._range_facts(term, numbers)
+        if numbers is not None or kind != "f" or array.size == 0:
             self.facts.append(assert_fact(call("finite", term)))
         if is_number and array.size == 1 and array.ndim <= 1 and _is_exact(array):
             self.facts.append(set_value("scalar", [term], float_lit(float(array.reshape(-1)[0]))))
@@ -132,6 +138,16 @@ class _Encoder:
         if triangle is not None:
             numbers = [int_lit(triangle.size), float_lit(triangle.low), float_lit(triangle.high)]
             self.facts.append(assert_fact(call("triangular", term, *numbers)))
+
+    def _range_facts(self, term: Call, found: Range) -> None:
+        self.facts.append(set_value("magnitude", [term], float_lit(found.largest)))
+        if found.least is not None:
+            self.facts.append(set_value("least", [term], float_lit(found.least)))
+        self.facts.append(set_value("peak", [term], float_lit(found.largest)))
+        if not found.has_zero:
+            self.facts.append(assert_fact(call("nonzero", term)))
+        if not found.has_negative:
+            self.facts.append(assert_fact(call("non-negative", term)))
 
     def _node(self, node: Node) -> None:
         inputs = tuple(self._value(name) for name in node.inputs)

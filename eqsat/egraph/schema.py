@@ -47,6 +47,14 @@ FACTS_TEXT: Final = """
 (relation equal-halves (Tensor))
 (relation equal-pairs (Tensor))
 (relation triangular (Tensor i64 f64 f64))
+(function magnitude (Tensor) f64 :merge (min old new))
+(function least (Tensor) f64 :merge (max old new))
+(function peak (Tensor) f64 :merge (max old new))
+(relation nonzero (Tensor))
+(relation non-negative (Tensor))
+(relation moderate (Tensor))
+(relation sizeable (Tensor))
+(relation steady (Tensor))
 (relation root (Tensor))
 (relation sibling (Tensor Tensor Tensor i64 i64))
 """
@@ -55,6 +63,10 @@ FACTS_TEXT: Final = """
 Three speak of what a constant holds: ``(equal-halves c)`` where the two halves of its last axis are the same,
 ``(equal-pairs c)`` where neighbours along it are, the first and the second, the third and the fourth, and
 ``(triangular c n low high)`` where it is one matrix of n by n, ``low`` on the diagonal and below it, ``high`` above.
+
+Five more speak of how large its elements are: none is larger than ``(magnitude c)``, none but zero is smaller than
+``(least c)``, one is at least ``(peak c)``; ``(nonzero c)`` and ``(non-negative c)``. What follows from them,
+``moderate``, ``sizeable`` and ``steady``, is defined by the rules that ship.
 
 A union may join two types that differ where one has a symbol and the other a number: both are true of the value, so
 either may stand. Types that contradict each other are found by the session, which knows the rule to blame.

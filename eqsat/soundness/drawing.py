@@ -89,6 +89,8 @@ class Drawing:
         self._paired = _arguments(pattern, "equal-pairs")
         self._triangular = _arguments(pattern, "triangular")
         self._constant |= self._halved | self._paired | self._triangular
+        self._constant |= frozenset[int]().union(*(_arguments(pattern, name) for name in _RANGES))
+        self._positive = _arguments(pattern, "non-negative")
         self._users = _users(pattern)
 
     def run(self) -> Solution:
@@ -304,6 +306,7 @@ class Drawing:
             type=type_,
             is_constant=must or may,
             number=number,
+            is_positive=tensor in self._positive,
             has_equal_halves=tensor in self._halved,
             has_equal_pairs=tensor in self._paired,
             triangle=triangle,
@@ -449,6 +452,9 @@ class Drawing:
             raise ConflictError("no such element type is drawn")
         return self._sizes.pick(choices) if self._sizes.chance(0.4) else choices[0]
 
+
+_RANGES: Final = ("magnitude", "least", "peak", "nonzero", "non-negative", "moderate", "sizeable", "steady")
+"""Facts of how large the elements of a constant are."""
 
 _SHAPED: Final = frozenset({"ConstantOfShape", "Expand"})
 """Operators whose result may have any shape."""

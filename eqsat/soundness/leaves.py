@@ -29,6 +29,7 @@ class LeafPlan:
         is_constant: True for a constant.
         number: All its elements, where they are decided.
         span: The elements are whole numbers within these bounds; None where any would do.
+        is_positive: True where they are to be above zero.
         has_equal_halves: True where the two halves of the last axis are to be the same.
         has_equal_pairs: True where neighbours along it are.
         triangle: What stands on the diagonal and below it, and what above; None for no triangle.
@@ -38,6 +39,7 @@ class LeafPlan:
     is_constant: bool
     number: float | None = None
     span: Span | None = None
+    is_positive: bool = False
     has_equal_halves: bool = False
     has_equal_pairs: bool = False
     triangle: tuple[float, float] | None = None
@@ -46,7 +48,8 @@ class LeafPlan:
     def is_free(self) -> bool:
         """Whether any elements would do."""
         is_table = self.has_equal_halves or self.has_equal_pairs
-        return self.number is None and self.span is None and not is_table and self.triangle is None
+        is_open = self.number is None and self.span is None and not self.is_positive
+        return is_open and not is_table and self.triangle is None
 
 
 def leaf_elements(plan: LeafPlan, shape: Sequence[int], style: Style, rng: np.random.Generator) -> np.ndarray:
@@ -71,7 +74,7 @@ def leaf_elements(plan: LeafPlan, shape: Sequence[int], style: Style, rng: np.ra
     if plan.has_equal_halves or plan.has_equal_pairs:
         half = elements((*shape[:-1], shape[-1] // 2), dtype, Style.NORMAL, rng)
         return np.concatenate([half, half], axis=-1) if plan.has_equal_halves else np.repeat(half, 2, axis=-1)
-    return elements(shape, dtype, spared(style, plan), rng)
+    return elements(shape, dtype, Style.POSITIVE if plan.is_positive else spared(style, plan), rng)
 
 
 def span_of(operator: str, position: int, source: Shape, attributes: Mapping[str, AttributeValue]) -> Span | None:
