@@ -32,8 +32,10 @@ def instances() -> tuple[str, ...]:
 def fragment(grow: Growing) -> None:
     """Add the nodes of an instance; its inputs are new ones, or values of the same type."""
     text = str(grow.one_of(instances()))
-    drawn = draw(text, grow.rng, grow.one_of((Precision.SINGLE, Precision.SINGLE, Precision.HALF, Precision.DOUBLE)))
-    if drawn.opset > grow.opset:
+    precision = grow.one_of((Precision.SINGLE, Precision.SINGLE, Precision.HALF, Precision.DOUBLE))
+    with np.errstate(over="ignore"):
+        drawn = draw(text, grow.rng, precision)
+    if "opset=" in text and drawn.opset > grow.opset:
         raise RefusedError("a newer opset")
     model = _model(replace(drawn, opset=grow.opset), grow)
     names = {name: _bound(grow, drawn, name) for name in drawn.leaves}

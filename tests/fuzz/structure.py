@@ -191,7 +191,7 @@ def _strings(op_type: str, grow: Growing) -> None:
         case "StringSplit":
             grow.add(op_type, [name], outputs=2, types=[Type(STRING, None), Type(I64, (3,))], delimiter="n")
         case _:
-            (lower,) = grow.add(op_type, [name], types=[Type(STRING, (3,))], case_change_action="UPPER")
+            (lower,) = grow.add(op_type, [name], types=[Type(STRING, (3,))], case_change_action="UPPER", locale="C")
             grow.add("RegexFullMatch", [lower], types=[Type(BOOL, (3,))], pattern="O.*")
 
 

@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import traceback
+import zlib
 from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from enum import StrEnum
 from functools import cache
 from pathlib import Path
@@ -20,7 +21,7 @@ from eqsat.egraph.restart import origins_of
 from eqsat.egraph.session import Session
 from eqsat.errors import EqsatError
 from eqsat.finalists.build import build
-from eqsat.rules import FloatClass, RuleBook, load_rules
+from eqsat.rules import FloatClass, RuleBook, RuleKind, load_rules
 from eqsat.runtime import MeasurementError, Runtime
 from eqsat.runtime.batch import ModelRun
 from eqsat.verify.inputs import input_specs, random_feeds
@@ -47,6 +48,8 @@ MAX_ENODES: Final = 1_500
 
 _ORDER: Final = tuple(FloatClass)
 
+_NO_KERNEL: Final = "Could not find an implementation"
+
 
 class Kind(StrEnum):
     """What can be wrong."""
@@ -55,6 +58,8 @@ class Kind(StrEnum):
     ILL_TYPED = "rule made another type"
     INVALID = "ONNX's checker refuses the result"
     REFUSED = "ONNX Runtime refuses the result"
+    NO_KERNEL = "ONNX Runtime has no kernel for the result"
+    """No fault: a run prices such a node, finds that it cannot be had, and does not choose it."""
     DIFFERENT = "other results"
 
 
@@ -75,6 +80,12 @@ class Finding:
     rules: tuple[str, ...] = ()
     draw: str = ""
     sizes: Mapping[str, int] = field(default_factory=dict)
+
+
+    @property
+    def is_fault(self) -> bool:
+        """True for what a run could not mend by itself."""
+        return self.kind is not Kind.NO_KERNEL
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -103,13 +114,13 @@ class Setting:
     Attributes:
         is_strict: True without rules that assume finite values; NaN and infinities go in then.
         has_provider_operators: Whether operators that only ONNX Runtime knows may be made.
-        skip: Rules left out.
+        share: One of this many equal shares of the rules that may be chosen takes part, with all others.
         num_extractions: Models written from the e-graph.
     """
 
     is_strict: bool
     has_provider_operators: bool
-    skip: tuple[str, ...] = ()
+    share: int = 1
     num_extractions: int = 4
 
 
@@ -119,13 +130,26 @@ def _shipped() -> RuleBook:
 
 
 @cache
-def rules_at(opset: int, setting: Setting) -> RuleBook:
-    """Return the rules of a setting."""
+def rules_at(opset: int, setting: Setting, part: int) -> RuleBook:
+    """Return the rules of a setting, or one part of them."""
     operators = available_operators(opset, has_provider_operators=setting.has_provider_operators)
-    return _shipped().select(available_operators=operators, is_strict=setting.is_strict, skip=setting.skip)
+    book = _shipped().select(available_operators=operators, is_strict=setting.is_strict)
+    kept = (
+        rule
+        for rule in book.rules
+        if rule.kind is not RuleKind.OPT or zlib.crc32(rule.entry.encode()) % setting.share == part
+    )
+    return replace(book, rules=tuple(kept))
 
 
-def try_model(sample: Sample, setting: Setting, seed: int, runtime: Runtime, folder: Path) -> Result:
+def setting_of(seed: int) -> Setting:
+    """Return how the model of a seed is rewritten."""
+    return Setting(is_strict=seed % 2 == 0, has_provider_operators=seed % 3 == 0)
+
+
+def try_model(  # noqa: PLR0913  # what a trial depends on
+    sample: Sample, setting: Setting, seed: int, runtime: Runtime, folder: Path, rules: RuleBook | None = None
+) -> Result:
     """Rewrite a model at random and judge what comes out.
 
     Args:
@@ -134,8 +158,9 @@ def try_model(sample: Sample, setting: Setting, seed: int, runtime: Runtime, fol
         seed: Of the choices and the inputs.
         runtime: Runs the models.
         folder: Existing folder for files.
+        rules: Other rules than those of the setting.
     """
-    return _Trial(sample, setting, seed, runtime, folder).run()
+    return _Trial(sample, setting, seed, runtime, folder, rules).run()
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -147,7 +172,10 @@ class _Rewritten:
 
 @final
 class _Trial:
-    def __init__(self, sample: Sample, setting: Setting, seed: int, runtime: Runtime, folder: Path) -> None:
+    def __init__(
+        self, sample: Sample, setting: Setting, seed: int, runtime: Runtime, folder: Path, rules: RuleBook | None
+    ) -> None:
+        self.rules = rules
         self.sample = sample
         self.setting = setting
         self.seed = seed
@@ -203,7 +231,8 @@ class _Trial:
             return
 
     def _session(self, graph: Graph) -> Session:
-        session = Session(graph, rules_at(graph.opset, self.setting))
+        rules = self.rules or rules_at(graph.opset, self.setting, self.seed % self.setting.share)
+        session = Session(graph, rules)
         rng = np.random.default_rng((self.seed, 1_000))
         for _ in range(MAX_ROUNDS):
             candidates = session.candidates()
@@ -242,8 +271,8 @@ class _Trial:
         classes = [session.rules.rule(name).floats for name in origins]
         if not self.setting.is_strict:
             classes.append(FloatClass.FINITE)  # of rules that are always applied nobody says where they were
-        floats = max(classes, key=_ORDER.index, default=FloatClass.REASSOCIATES)
-        return _Rewritten(model=model, rules=tuple(sorted(origins)), floats=max(floats, FloatClass.REASSOCIATES, key=_ORDER.index))
+        floats = max(classes, key=_ORDER.index, default=FloatClass.EXACT)
+        return _Rewritten(model=model, rules=tuple(sorted(origins)), floats=floats)
 
     # --- the judgement --------------------------------------------------------------------------------------
 
@@ -278,7 +307,7 @@ class _Trial:
                     sensitivities=output_sensitivities(graph, symbols),
                     is_regular=is_regular(feeds) and is_regular(original) and inside,
                 )
-                kind, why = Kind.REFUSED, str(answer)
+                kind, why = Kind.NO_KERNEL if _NO_KERNEL in str(answer) else Kind.REFUSED, str(answer)
                 if not isinstance(answer, MeasurementError):
                     kind, why = Kind.DIFFERENT, difference(run, answer, each.floats, self.runtime)
                 if why:
