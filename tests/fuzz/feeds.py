@@ -21,8 +21,10 @@ class Draw(StrEnum):
     """Around 1e-30; subnormal in half precision."""
     MIXED = "mixed"
     """Magnitudes from one end of the range to the other."""
-    SPECIAL = "special"
-    """Ordinary ones, and NaN, infinities and negative zero among them."""
+    NAN = "NaN"
+    """Ordinary ones, with NaN and negative zeros among them."""
+    INFINITE = "infinite"
+    """Ordinary ones, with infinities and zeros among them."""
 
 
 ORDINARY_SIZES: Final[Mapping[str, int]] = {"N": 3, "M": 2, "K": 3, "L": 2}
@@ -59,7 +61,7 @@ def _array(each: Input, sizes: Mapping[str, int], draw: Draw, rng: np.random.Gen
         low = 1 if each.content is Content.POSITIVE else (0 if kind.kind == "u" else -4)
         return rng.integers(low, 6, shape).astype(kind)
     values = _floats(kind, shape, draw, rng)
-    return np.abs(values) + kind.type(0.1 if draw in {Draw.ORDINARY, Draw.SPECIAL} else 0) if each.content is Content.POSITIVE else values
+    return np.abs(values) if each.content is Content.POSITIVE else values
 
 
 def _floats(kind: np.dtype[Any], shape: tuple[int, ...], draw: Draw, rng: np.random.Generator) -> np.ndarray:
@@ -73,14 +75,25 @@ def _floats(kind: np.dtype[Any], shape: tuple[int, ...], draw: Draw, rng: np.ran
         case Draw.MIXED:
             ends = (-6.0, 4.5) if is_half else (-35.0, 35.0)
             values = np.sign(values) * 10.0 ** rng.uniform(*ends, shape)
-        case Draw.SPECIAL:
-            marked = rng.random(shape)
-            for share, number in ((0.06, np.nan), (0.12, np.inf), (0.18, -np.inf), (0.24, -0.0)):
-                values = np.where((marked > share - 0.06) & (marked < share), number, values)
+        case Draw.NAN:
+            values = _sprinkled(values, (np.nan, -0.0), rng)
+        case Draw.INFINITE:
+            values = _sprinkled(values, (np.inf, -np.inf, 0.0), rng)
         case Draw.ORDINARY:
             pass
     with np.errstate(over="ignore", under="ignore"):
         return np.asarray(values).astype(kind)
+
+
+def _sprinkled(values: np.ndarray, numbers: tuple[float, ...], rng: np.random.Generator) -> np.ndarray:
+    """Put each of these numbers at one place at least, where there are enough, and at a tenth of all places."""
+    flat = np.array(values).reshape(-1)
+    places = rng.permutation(flat.size)
+    count = max(1, flat.size // 10)
+    for number in numbers:
+        flat[places[:count]] = number
+        places = places[count:]
+    return flat.reshape(values.shape)
 
 
 def _size(dim: Dim, sizes: Mapping[str, int]) -> int:

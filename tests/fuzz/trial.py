@@ -216,7 +216,7 @@ class _Trial:
         has_floats = any(each.type.dtype in FLOATS for each in inputs.values())
         plans = [(Draw.ORDINARY, sizes) for sizes in (SIZES if used else SIZES[:1])]
         if has_floats:
-            draws = [Draw.HUGE, Draw.TINY, Draw.MIXED, *([Draw.SPECIAL] if self.setting.is_strict else [])]
+            draws = [Draw.HUGE, Draw.TINY, Draw.MIXED, *([Draw.NAN, Draw.INFINITE] if self.setting.is_strict else [])]
             plans += [(draw, ORDINARY_SIZES) for draw in draws]
         for number, (draw, sizes) in enumerate(plans):
             named = {name: size for name, size in sizes.items() if name in used}
