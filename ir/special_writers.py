@@ -10,11 +10,18 @@ import onnx_ir
 
 from ir.onnx_form import RawNode, Surroundings, UnwritableError, Written, generic, one_node, prefix_of
 from ir.operators import OPERATORS, Operator
+from ir.types import TensorType
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from ir.graph import AttributeValue
+
+
+_SINCE_CHAIN: Final = 7
+"""Opset from which on operators broadcast as the chain of a normalisation needs."""
+
+_HALF: Final = frozenset({int(onnx_ir.DataType.FLOAT16), int(onnx_ir.DataType.BFLOAT16)})
 
 
 def _dims(value: AttributeValue) -> tuple[int, ...]:
@@ -205,6 +212,50 @@ def _reduce(
     return generic(operator, inputs, outputs, attributes, around)
 
 
+def _root_mean_square_norm(
+    operator: Operator,
+    inputs: tuple[str, ...],
+    outputs: tuple[str, ...],
+    attributes: Mapping[str, AttributeValue],
+    around: Surroundings,
+) -> Written:
+    """``x / sqrt(mean(x^2) + epsilon) scale``, of which ONNX Runtime makes its operator itself.
+
+    The operator stands in ONNX's own domain, where ONNX does not know it, so that no checker lets a file with it pass.
+    """
+    del operator
+    source, axis, epsilon = around.type_of(inputs[0]), attributes["axis"], attributes["epsilon"]
+    if source is None or not isinstance(axis, int) or not isinstance(epsilon, float) or around.opset < _SINCE_CHAIN:
+        raise UnwritableError("SimplifiedLayerNormalization: nothing is known of its input, or the opset is too old")
+    prefix = prefix_of(inputs, outputs)
+    is_widened = source.dtype in _HALF and attributes["stash_type"] == int(onnx_ir.DataType.FLOAT)
+    dtype = int(onnx_ir.DataType.FLOAT) if is_widened else source.dtype
+    kind = onnx_ir.DataType(dtype).numpy()
+    two, shift = f"{prefix}/two", f"{prefix}/epsilon"
+    constants = {two: np.array(2.0, kind), shift: np.array(epsilon, kind)}
+    nodes: list[RawNode] = []
+    types = {inputs[0]: TensorType(dtype, source.shape)}
+    wide = Surroundings(opset=around.opset, type_of=types.get)
+
+    def made(kind: str, operands: tuple[str, ...], result: str, **given: AttributeValue) -> str:
+        nodes.append(RawNode(op_type=kind, domain="", inputs=operands, outputs=(result,), attributes=given))
+        return result
+
+    value = made("Cast", (inputs[0],), f"{prefix}/wide", to=dtype) if is_widened else inputs[0]
+    square = made("Pow", (value, two), f"{prefix}/square")
+    types[square] = TensorType(dtype, source.shape)
+    columns = {"axes": tuple(range(axis, 0)), "keepdims": 1}
+    mean = _reduce(OPERATORS["ReduceMean"], (square,), (f"{prefix}/mean",), columns, wide)
+    nodes.extend(mean.nodes)
+    shifted = made("Add", (f"{prefix}/mean", shift), f"{prefix}/shifted")
+    root = made("Sqrt", (shifted,), f"{prefix}/root")
+    normal = made("Div", (value, root), f"{prefix}/normal")
+    if is_widened:
+        normal = made("Cast", (normal,), f"{prefix}/narrow", to=source.dtype)
+    made("Mul", (normal, inputs[1]), outputs[0])
+    return Written(nodes=tuple(nodes), constants={**constants, **mean.constants})
+
+
 _Special: TypeAlias = Callable[
     [Operator, tuple[str, ...], tuple[str, ...], "Mapping[str, AttributeValue]", Surroundings],
     Written,
@@ -218,4 +269,5 @@ SPECIAL: Final[Mapping[str, _Special]] = {
     "Slice": _slice,
     **dict.fromkeys(("Softmax", "LogSoftmax", "Hardmax"), _softmax),
     **dict.fromkeys((name for name in OPERATORS if name.startswith("Reduce")), _reduce),
+    "SimplifiedLayerNormalization": _root_mean_square_norm,
 }

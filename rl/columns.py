@@ -60,7 +60,12 @@ NUM_OWN: Final = 4
 LOG_SCALE: Final = 10.0
 _SIZE_LOG_SCALE: Final = 16.0
 COUNT_SCALE: Final = 4.0
-_FLOAT_CLASSES: Final = (FloatClass.EXACT, FloatClass.REASSOCIATES, FloatClass.FINITE, FloatClass.APPROXIMATES)
+_FLOAT_CLASSES: Final = (
+    frozenset({FloatClass.EXACT}),
+    frozenset({FloatClass.ROUNDS, FloatClass.REASSOCIATES}),
+    frozenset({FloatClass.FINITE}),
+    frozenset({FloatClass.APPROXIMATES}),
+)
 _FLOAT32: Final = 1
 _FLOAT16: Final = frozenset({10, 16})
 _BOOL: Final = 9
@@ -71,7 +76,7 @@ def rule_features(gated: GatedRule) -> np.ndarray:
     """Return what the text of a rule says about it; float32 (len(CANDIDATE_COLUMNS) - 4,)."""
     rule = gated.rule
     head = (
-        *(float(rule.floats is each) for each in _FLOAT_CLASSES),
+        *(float(rule.floats in each) for each in _FLOAT_CLASSES),
         len(gated.variables) / NUM_SLOTS,
         float(ROOT in gated.variables),
         math.log1p(len(rule.operators_matched)) / COUNT_SCALE,

@@ -346,10 +346,7 @@ def _no_gain(result: ContenderResult | None) -> str:
     return f"no graph is clearly faster than the input (the best one: {interval})"
 
 
-_LOOSENESS: Final = (FloatClass.EXACT, FloatClass.REASSOCIATES, FloatClass.FINITE, FloatClass.APPROXIMATES)
-
-
 def _loosest(rules: RuleBook, origins: Mapping[str, int]) -> FloatClass:
     """The loosest float class of the rules behind a model, those that simplify without being asked included."""
     classes = [rule.floats for rule in rules.rules if rule.name in origins or rule.kind is RuleKind.SIMP]
-    return max(classes, key=_LOOSENESS.index, default=FloatClass.EXACT)
+    return max(classes, key=lambda each: each.looseness, default=FloatClass.EXACT)

@@ -105,7 +105,7 @@ class RuleBook:
             skip: Names of rules, groups or rulesets to leave out.
             enable: Names of rules, groups or tiers to switch on that are off by themselves: those that approximate, and
                 those of a tier.
-            is_strict: True leaves out every rule that assumes finite values.
+            is_strict: True leaves out every rule that may change where values are infinite or NaN.
             available_operators: Those operators of the operator table that the result may use; None for all. What
                 the table does not list (list cells, shapes, attribute records) is always available.
 
@@ -126,7 +126,7 @@ class RuleBook:
                 dropped[rule.name] = Dropped(reason=DropReason.NOT_ENABLED)
             elif rule.tier and _names(rule).isdisjoint(enable):
                 dropped[rule.name] = Dropped(reason=DropReason.TIER_OFF, detail=rule.tier)
-            elif is_strict and rule.floats is FloatClass.FINITE:
+            elif is_strict and not rule.floats.keeps_nonfinite:
                 dropped[rule.name] = Dropped(reason=DropReason.ASSUMES_FINITE)
             elif missing:
                 dropped[rule.name] = Dropped(reason=DropReason.UNAVAILABLE, detail=", ".join(sorted(missing)))

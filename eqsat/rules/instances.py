@@ -138,6 +138,7 @@ class Drawn:
         lets: Named terms in order.
         roots: The terms at which the rule is to match.
         sizes: Size of each symbol.
+        has_extremes: True where elements are at the ends of their range, and hide what is smaller.
     """
 
     is_generic: bool
@@ -147,6 +148,7 @@ class Drawn:
     lets: Mapping[str, Term]
     roots: tuple[Term, ...]
     sizes: Mapping[str, int]
+    has_extremes: bool = False
 
 
 def draw(text: str, rng: np.random.Generator, precision: Precision, sizes: Sequence[int] = SIZES) -> Drawn:

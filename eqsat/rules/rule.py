@@ -46,16 +46,29 @@ class RuleKind(StrEnum):
 
 
 class FloatClass(StrEnum):
-    """What a rule does to floating-point results."""
+    """What a rule does to floating-point results, the strictest promise first."""
 
     EXACT = "exact"
     """The same bits."""
+    ROUNDS = "rounds"
+    """Equal over the real numbers, rounded elsewhere; what is infinite or NaN stays where it is."""
     REASSOCIATES = "reassociates"
-    """Equal over the real numbers; rounds differently."""
+    """Equal over the real numbers, sums and products in another order: off by what the largest intermediate value is
+    rounded by, and an intermediate value may overflow or vanish on one side only."""
     FINITE = "finite"
-    """Equal over the real numbers as long as no value is infinite or NaN."""
+    """Equal over the real numbers as long as no value, intermediate ones included, is infinite or NaN."""
     APPROXIMATES = "approximates"
     """Close only; off unless switched on."""
+
+    @property
+    def keeps_nonfinite(self) -> bool:
+        """Whether what is infinite or NaN stays so, and nothing else becomes it: what a strict run asks for."""
+        return self in {FloatClass.EXACT, FloatClass.ROUNDS}
+
+    @property
+    def looseness(self) -> int:
+        """Place in the order of promises; 0 for the strictest."""
+        return list(FloatClass).index(self)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

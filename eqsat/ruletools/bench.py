@@ -146,7 +146,7 @@ class Bench:
             settings=self.settings,
             num_checks=1,
             seed=self.seed + 1,
-            float_class=floats if floats is not FloatClass.EXACT else FloatClass.REASSOCIATES,
+            float_class=floats if floats is not FloatClass.EXACT else FloatClass.ROUNDS,
             input_shapes=self.input_shapes,
         )
         if not found.is_equal:

@@ -16,6 +16,7 @@ import numpy as np
 
 from eqsat.egraph.enode import ABSENT, CONS, CONST, INPUT, NIL, OUT, ENode
 from eqsat.rules import FloatClass
+from eqsat.soundness.constants import loss
 from eqsat.soundness.evaluator import BatchEvaluator, ImpossibleError, NodeRun, UnevaluableError
 from ir.operators import OPERATORS
 from ir.types import TensorType
@@ -113,6 +114,8 @@ class Agreement:
         self._floats = floats
         self._sizes = dict(parts.sizes)
         self._owners = owners(session, parts)
+        self._constants = session.constants()
+        self._strange: frozenset[int] = frozenset()
         self._outcomes = [Outcome() for _ in parts.parts]
         self.values: dict[int, Value] = {}
         self.defining: dict[int, ENode] = {}
@@ -166,13 +169,19 @@ class Agreement:
                 else:
                     outcome.unknown = outcome.unknown or str(value)
             return
+        if is_loaded and not _is_finite(value):
+            self._strange |= self._owned(handle, enode)
+        lost = "" if is_loaded else self._loss(handle, enode, value)
+        for outcome in outcomes if lost else ():
+            outcome.disagreements.append(Disagreement(handle, enode, lost))
         if handle not in self.values:
             self._define(handle, enode, value)
             if is_loaded and (self._is_out_of_scope(value) or self._is_mistyped(handle, value)):
                 for outcome in outcomes:
                     outcome.is_evaluated = False
             return
-        message = self._compare(self.values[handle], value)
+        is_by_kind = any(self._parts.parts[index].drawn.has_extremes for index in self._owned(handle, enode))
+        message = self._compare(self.values[handle], value, is_by_kind=is_by_kind)
         for outcome in outcomes:
             if message is None:
                 continue
@@ -180,6 +189,14 @@ class Agreement:
                 outcome.disagreements.append(Disagreement(handle, enode, message))
             else:
                 outcome.num_forms += 1
+
+    def _loss(self, handle: int, enode: ENode, value: Value) -> str:
+        """What a new constant has lost of its parts; nothing where the model itself has infinite values already."""
+        if handle in self.values or handle not in self._constants or not enode.is_operator:
+            return ""
+        if not isinstance(value, np.ndarray) or self._owned(handle, enode) & self._strange:
+            return ""
+        return loss(enode.operator, self._node_run(enode).inputs, value)
 
     def _define(self, handle: int, enode: ENode, value: Value) -> None:
         self.values[handle] = value
@@ -201,15 +218,20 @@ class Agreement:
 
     def _is_out_of_scope(self, value: Value) -> bool:
         """A rule that assumes finite values promises nothing where the model itself has others."""
-        if self._floats not in {FloatClass.FINITE, FloatClass.APPROXIMATES} or not isinstance(value, np.ndarray):
-            return False
-        return value.dtype.kind == "f" and not bool(np.isfinite(value).all())
+        return self._floats in {FloatClass.FINITE, FloatClass.APPROXIMATES} and not _is_finite(value)
 
-    def _compare(self, expected: Value, found: Value) -> str | None:
-        """Return what differs, empty where nothing does; None for what is no tensor."""
-        if isinstance(expected, np.ndarray) and isinstance(found, np.ndarray):
-            return self._evaluator.difference(expected, found, self._floats)
-        return None
+    def _compare(self, expected: Value, found: Value, *, is_by_kind: bool) -> str | None:
+        """Return what differs, empty where nothing does; None for what is no tensor.
+
+        Sums in another order differ as much as their largest term is rounded. Next to numbers at the end of their range
+        that is everything, so that only what is infinite or NaN is compared there.
+        """
+        if not isinstance(expected, np.ndarray) or not isinstance(found, np.ndarray):
+            return None
+        is_float = expected.dtype.kind == "f" and expected.dtype == found.dtype and expected.shape == found.shape
+        if is_by_kind and is_float and self._floats is not FloatClass.EXACT:
+            found = np.where(np.isfinite(expected) & np.isfinite(found), expected, found)
+        return self._evaluator.difference(expected, found, self._floats)
 
     def _evaluate(self, enodes: Sequence[ENode]) -> list[Value | _Failure]:
         results: list[Value | _Failure] = []
@@ -289,6 +311,10 @@ def _told(error: _Failure) -> _Failure:
     An e-graph must be freed by the thread that made it, which the collector of such circles does not care about.
     """
     return type(error)(str(error))
+
+
+def _is_finite(value: Value) -> bool:
+    return not isinstance(value, np.ndarray) or value.dtype.kind != "f" or bool(np.isfinite(value).all())
 
 
 def _piece(pieces: Value, index: int) -> Value | _Failure:

@@ -15,7 +15,7 @@ from eqsat.soundness.leaves import leaf_elements
 from eqsat.soundness.pattern import ConflictError, Patterns
 from eqsat.soundness.sizes import FIRST_SYMBOL, Sizes
 from eqsat.soundness.solving import numbers_named
-from eqsat.soundness.values import Style, masked
+from eqsat.soundness.values import EXTREMES, Style, masked
 from ir.inference import TypeInference
 from ir.operators import OPERATORS, Kind
 from ir.types import Symbols
@@ -119,6 +119,7 @@ class _Writer:
             lets=lets,
             roots=tuple(self._roots()),
             sizes={self._names[symbol]: size for symbol, size in self._sizes.concrete.items()},
+            has_extremes=self._style in EXTREMES,
         )
         return replace(drawn, leaves=masked(leaves, self._sizes.rng)) if self._style is Style.MASKED else drawn
 

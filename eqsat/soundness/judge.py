@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Final, final
 import numpy as np
 
 from eqsat.egraph.egglog import Union
-from eqsat.rules import RuleKind
+from eqsat.rules import FloatClass, RuleKind
 from eqsat.rules.atoms import check_grounded
 from eqsat.rules.instances import InstanceError, Precision, draw
 from eqsat.rules.sorts import infer_sorts
@@ -260,6 +260,8 @@ class _Judge:
 
     def _evaluators(self, drawn: Drawn) -> tuple[Evaluator, ...]:
         """The evaluator that sees more comes first; where values are strange only ONNX's own word counts."""
+        if drawn.has_extremes and self._rule.floats is FloatClass.ROUNDS:
+            return (self._runtime,)  # where NaN and infinities come from is the kernels' business, not the definition's
         if prefers_runtime(drawn):
             return (self._runtime, self._reference)
         return (self._reference, self._runtime)
@@ -352,9 +354,9 @@ def prefers_runtime(drawn: Drawn) -> bool:
 
 
 def _by_evaluators(instances: Sequence[Drawn]) -> list[list[Drawn]]:
-    groups: dict[bool, list[Drawn]] = {}
+    groups: dict[tuple[bool, bool], list[Drawn]] = {}
     for drawn in instances:
-        groups.setdefault(prefers_runtime(drawn), []).append(drawn)
+        groups.setdefault((prefers_runtime(drawn), drawn.has_extremes), []).append(drawn)
     return list(groups.values())
 
 

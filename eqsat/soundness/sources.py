@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Final, Generic, TypeVar, final
 
 from eqsat.rules.instances import DEFAULT_OPSET, SIZES, Precision, draw
 from eqsat.soundness.generate import DTYPE_SHARES, OPSETS, ConflictError, Generator
-from eqsat.soundness.values import SHARES, Style, restyled
+from eqsat.soundness.values import SHARES, Style, restyled, stretched
 
 if TYPE_CHECKING:
     import numpy as np
@@ -24,6 +24,9 @@ _LETTERS: Final = (*SIZES, *SIZES, *SIZES, 1, 0)
 
 _SMALL_LETTERS: Final = (1, 2, 2)
 _PRECISIONS: Final = (Precision.DOUBLE, Precision.SINGLE, Precision.DOUBLE, Precision.SINGLE, Precision.HALF)
+
+_SHARE_STRETCHED: Final = 0.15
+"""How often a constant is far from one: what rules make of constants must not overflow nor vanish."""
 
 _MAX_MISSES: Final = 400
 """Draws that may lead nowhere before the generator is given up for this time."""
@@ -137,7 +140,7 @@ class Source:
         letters = _SMALL_LETTERS if is_small else (_LETTERS if rng.random() < 0.5 else SIZES)
         style = self._styles.choose(rng)
         drawn = draw(self._rule.instances[line], rng, precision, letters)
-        return Sample(drawn=restyled(drawn, style, rng), style=style, line=line)
+        return Sample(drawn=_at_times_stretched(restyled(drawn, style, rng), rng), style=style, line=line)
 
     def _made(
         self, rng: np.random.Generator, opsets: Sequence[int], max_misses: int, *, is_small: bool
@@ -150,5 +153,9 @@ class Source:
                 drawn = self._generator.draw(rng, style=style, dtype=dtype, opset=opset, is_small=is_small)
             except ConflictError:
                 continue
-            return Sample(drawn=drawn, style=style, dtype=dtype), num_misses
+            return Sample(drawn=_at_times_stretched(drawn, rng), style=style, dtype=dtype), num_misses
         return None, max_misses + 1
+
+
+def _at_times_stretched(drawn: Drawn, rng: np.random.Generator) -> Drawn:
+    return stretched(drawn, rng) if rng.random() < _SHARE_STRETCHED else drawn

@@ -35,8 +35,8 @@ def difference(
     Args:
         expected: What the left side gives.
         found: What another form of it gives.
-        floats: Whether NaN and infinity must stay what they are (``exact``), must stay one of them
-            (``reassociates``), or do not stand in ``expected`` at all (the others).
+        floats: Whether NaN and infinity must stay what they are (``exact``), must stay one of them (``rounds`` and
+            ``reassociates``), or do not stand in ``expected`` at all (the others).
         tolerance: Largest difference relative to the largest number of ``expected``, but for numbers below one and
             those that are as large as masks.
         has_signed_zeros: True where -0 is another number than 0.

@@ -44,6 +44,15 @@ SHARES: Final[Mapping[FloatClass, Mapping[Style, float]]] = {
         Style.LARGE: 0.1,
         Style.SPECIAL: 0.2,
     },
+    FloatClass.ROUNDS: {
+        Style.NORMAL: 0.4,
+        Style.WHOLE: 0.2,
+        Style.POSITIVE: 0.15,
+        Style.LARGE: 0.05,
+        Style.MASKED: 0.05,
+        Style.SPECIAL: 0.1,
+        Style.EXTREME: 0.1,
+    },
     FloatClass.REASSOCIATES: {
         Style.NORMAL: 0.4,
         Style.WHOLE: 0.2,
@@ -113,15 +122,29 @@ def restyled(drawn: Drawn, style: Style, rng: np.random.Generator) -> Drawn:
         else leaf
         for name, leaf in drawn.leaves.items()
     }
-    return replace(drawn, leaves=masked(leaves, rng) if style is Style.MASKED else leaves)
+    leaves = masked(leaves, rng) if style is Style.MASKED else leaves
+    return replace(drawn, leaves=leaves, has_extremes=style in EXTREMES)
+
+
+def stretched(drawn: Drawn, rng: np.random.Generator) -> Drawn:
+    """Return an instance one constant of which is as large or as small as its element type allows, at random."""
+    free = [each for each in drawn.leaves.values() if each.is_constant and each.is_free and each.array.dtype.kind == "f"]
+    if not free:
+        return drawn
+    leaf = free[int(rng.integers(len(free)))]
+    largest = np.log10(float(np.finfo(leaf.array.dtype).max))
+    with np.errstate(all="ignore"):
+        array = (leaf.array.astype(np.float64) * 10.0 ** rng.uniform(-largest, largest)).astype(leaf.array.dtype)
+    return replace(drawn, leaves={**drawn.leaves, leaf.name: replace(leaf, array=array)}, has_extremes=True)
 
 
 def spared(style: Style, leaf: HasConstancy) -> Style:
     """Return the style for a leaf: a constant is neither NaN nor infinite by chance."""
-    return Style.NORMAL if leaf.is_constant and style in _STRANGE else style
+    return Style.NORMAL if leaf.is_constant and style in {Style.SPECIAL, Style.UNDEFINED} else style
 
 
-_STRANGE: Final = frozenset({Style.SPECIAL, Style.UNDEFINED})
+EXTREMES: Final = frozenset({Style.SPECIAL, Style.EXTREME})
+"""Styles with numbers next to which all others vanish."""
 
 
 class HasConstancy(Protocol):

@@ -120,7 +120,7 @@ class Writer:
             right=pattern(law.right, names, variant.composed),
             source=f"{formula(law.left, names)} = {formula(law.right, names)}",
             requires=", ".join(words for words in said if words),
-            floats="exact" if law.is_exact else "reassociates",
+            floats="exact" if law.is_exact else "rounds",
             instances=tuple(self._instances.lines(law, names, typings)),
             near_misses=tuple(self._instances.near_miss_lines(law, names, typings)),
             examples=tuple(both_sides(law, names, typing) for typing in varied(typings, NUM_EXAMPLES)),

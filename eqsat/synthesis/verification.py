@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 NUM_FIRST: Final = 60
 """Instances at which an entry is tested first; a proof needs no more."""
 
-_FLOATS: Final = (FloatClass.EXACT, FloatClass.REASSOCIATES, FloatClass.FINITE)
+_FLOATS: Final = tuple(each for each in FloatClass if each is not FloatClass.APPROXIMATES)
 """Float classes, the strictest first."""
 
 _MAX_TRIES: Final = 5

@@ -23,7 +23,7 @@ ACCUMULATOR_BITS: Final = 24
 """Bits in which sums of narrower floats are accumulated."""
 
 ROUNDINGS: Final[Mapping[FloatClass, float]] = MappingProxyType(
-    {FloatClass.EXACT: 4.0, FloatClass.REASSOCIATES: 8.0, FloatClass.FINITE: 8.0},
+    {FloatClass.EXACT: 4.0, FloatClass.ROUNDS: 8.0, FloatClass.REASSOCIATES: 8.0, FloatClass.FINITE: 8.0},
 )
 """Roundings of a single operator, in units of the last place. Exact rules have some too: a provider fuses and blocks
 the rewritten graph in its own way."""

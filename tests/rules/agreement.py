@@ -39,6 +39,8 @@ class Engine(Enum):
 TOLERANCES: Mapping[tuple[FloatClass, Engine], float] = {
     (FloatClass.EXACT, Engine.REFERENCE): 0.0,
     (FloatClass.EXACT, Engine.RUNTIME): 2e-6,  # vector kernels finish a row with other instructions
+    (FloatClass.ROUNDS, Engine.REFERENCE): 1e-7,
+    (FloatClass.ROUNDS, Engine.RUNTIME): 1e-4,
     (FloatClass.REASSOCIATES, Engine.REFERENCE): 1e-7,  # attributes and literals of rules are float32
     (FloatClass.REASSOCIATES, Engine.RUNTIME): 1e-4,
     (FloatClass.FINITE, Engine.REFERENCE): 1e-7,

@@ -94,6 +94,7 @@ def test_a_rule_of_facts_can_be_wanted() -> None:
     [
         (Style.SPECIAL, lambda array: bool(np.isnan(array).any() and np.isinf(array).any())),
         (Style.UNDEFINED, lambda array: bool(np.isnan(array).any())),
+        (Style.EXTREME, lambda array: bool((np.abs(array) == np.finfo(array.dtype).max).any())),
         (Style.WHOLE, lambda array: bool(np.signbit(array[array == 0]).any())),
         (Style.MASKED, lambda array: bool((array == -np.inf).all(axis=-1).any())),
         (Style.LARGE, lambda array: bool(np.abs(array).max(initial=0) > 50)),
