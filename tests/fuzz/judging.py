@@ -61,11 +61,6 @@ class Run:
     is_regular: bool
 
 
-def keeps_nonfinite(floats: FloatClass) -> bool:
-    """Return whether rules of this class keep NaN and infinities where they are."""
-    return floats is FloatClass.EXACT
-
-
 def difference(run: Run, found: Mapping[str, np.ndarray], floats: FloatClass, runtime: Runtime) -> str:
     """Return what a rewritten model computes that it must not, in words; empty where all is right.
 
@@ -79,7 +74,7 @@ def difference(run: Run, found: Mapping[str, np.ndarray], floats: FloatClass, ru
     """
     if list(found) != list(run.outputs):
         return f"the outputs are {list(found)} instead of {list(run.outputs)}"
-    if not run.is_regular and not keeps_nonfinite(floats):
+    if not run.is_regular and not floats.keeps_nonfinite:
         return _difference_of_types(run.outputs, found)
     look = _Look(run, runtime)
     for name, reference in run.outputs.items():
