@@ -225,8 +225,6 @@ def full_disks() -> Iterator[Row]:
         root = Path(folder)
         for name, prepare in DISKS.items():
             place = Place(root=root / name.replace(" ", "-"))
-            place.root.mkdir(exist_ok=True)
-            place.__post_init__()
             victim.write(place.work / "model.onnx")
             disk = prepare(place)
             if disk is None:
@@ -239,8 +237,8 @@ def full_disks() -> Iterator[Row]:
                 fault = end.fault
                 if not fault and end.exit_code == 0:
                     fault = "" if disk.output is None else _wrong_output(place, runtime, disk.output)
-                elif not fault and len(end.errors) != 1:
-                    fault = f"exit {end.exit_code} and {len(end.errors)} error lines"
+                elif not fault and (len(end.errors) != 1 or end.exit_code == 1):
+                    fault = f"exit code {end.exit_code} and {len(end.errors)} error lines"
                 elif not fault and disk.output is not None and disk.output.exists() and end.exit_code != 0:
                     fault = _wrong_output(place, runtime, disk.output)
             finally:
@@ -325,8 +323,7 @@ def kills(count: int, seed: int) -> Iterator[Row]:
         victim.write(place.work / "model.onnx")
         usual = place.run(place.command("model.onnx", "out.onnx"), allowed=("model.onnx", "out.onnx"))
         for number in range(count):
-            place.clear() if number % 5 == 0 else (place.work / "out.onnx").unlink(missing_ok=True)
-            victim.write(place.work / "model.onnx")
+            (place.work / "out.onnx").unlink(missing_ok=True)
             kind = SIGNALS[number % len(SIGNALS)]
             after_s = rng.uniform(0.0, usual.seconds)
 
@@ -341,7 +338,9 @@ def kills(count: int, seed: int) -> Iterator[Row]:
             name = f"{kind.name} after {after_s / usual.seconds:.0%}"
             yield Row(part="kills", name=name, end=f"exit {end.exit_code}", fault=fault, detail=_line(" ".join(end.said)))
         end = place.run(place.command("model.onnx", "out.onnx"), allowed=("model.onnx", "out.onnx"))
+        left = ", ".join(sorted(path.name for path in place.temporary.iterdir()))
         fault = end.fault or ("" if end.exit_code == 0 else f"exit code {end.exit_code}")
+        fault = fault or (f"{left} still there" if left else "")
         yield Row(part="kills", name="the run after them", end=f"exit {end.exit_code}", fault=fault)
 
 

@@ -7,6 +7,7 @@ import shutil
 import signal
 import subprocess
 import sys
+import threading
 import time
 from collections.abc import Callable, Sequence
 from contextlib import suppress
@@ -22,7 +23,7 @@ from eqsat.runtime import MeasurementError, Runtime, SessionSettings
 MARK: Final = "EQSAT_ROBUSTNESS"
 """Variable of the environment by which the processes of a run are found again."""
 
-DEFAULT_BUDGET_S: Final = 6.0
+DEFAULT_BUDGET_S: Final = 20.0
 GRACE_S: Final = 120.0
 """Seconds on top of the budget after which a run counts as hanging."""
 
@@ -79,7 +80,7 @@ class Place:
     def __post_init__(self) -> None:
         """Make the folders."""
         for folder in (self.work, self.temporary, self.home):
-            folder.mkdir(exist_ok=True)
+            folder.mkdir(parents=True, exist_ok=True)
 
     @property
     def work(self) -> Path:
@@ -126,37 +127,41 @@ class Place:
             before: Is called in the new process before the command.
         """
         mark = f"{os.getpid()}-{time.monotonic_ns()}"
-        said = self.root / "said"
+        there = frozenset(path.name for path in self.temporary.iterdir())
         start_s = time.monotonic()
-        with said.open("wb") as stream:
-            process = subprocess.Popen(
-                command,
-                cwd=self.work,
-                env=self._environment(mark),
-                stdin=subprocess.DEVNULL,
-                stdout=subprocess.DEVNULL,
-                stderr=stream,
-                preexec_fn=before,  # noqa: PLW1509  # this process has one thread when it forks
-                start_new_session=True,
-            )
-            if while_it_runs is not None:
-                while_it_runs(process)
-            try:
-                exit_code: int | None = process.wait(timeout=budget_s + GRACE_S)
-            except subprocess.TimeoutExpired:
-                exit_code = None
-                os.killpg(process.pid, signal.SIGKILL)
-                process.wait()
+        process = subprocess.Popen(
+            command,
+            cwd=self.work,
+            env=self._environment(mark),
+            stdin=subprocess.DEVNULL,
+            stdout=subprocess.DEVNULL,
+            stderr=subprocess.PIPE,
+            preexec_fn=before,  # noqa: PLW1509  # what it calls takes no lock
+            start_new_session=True,
+        )
+        said: list[bytes] = []
+        reader = threading.Thread(target=_read, args=(process, said), daemon=True)
+        reader.start()
+        if while_it_runs is not None:
+            while_it_runs(process)
+        try:
+            exit_code: int | None = process.wait(timeout=budget_s + GRACE_S)
+        except subprocess.TimeoutExpired:
+            exit_code = None
+            os.killpg(process.pid, signal.SIGKILL)
+            process.wait()
         seconds = time.monotonic() - start_s
         left = survivors(mark)
         for pid in left:
             with suppress(OSError):
                 os.kill(pid, signal.SIGKILL)
+        reader.join(timeout=5.0)
+        lines = b"".join(said).decode(errors="replace").splitlines()
         return End(
             exit_code=exit_code,
-            said=tuple(line for line in said.read_text(errors="replace").splitlines() if line.strip()),
+            said=tuple(line for line in lines if line.strip()),
             seconds=seconds,
-            left_files=self._left(allowed),
+            left_files=self._left(allowed, there),
             left_processes=left,
         )
 
@@ -172,11 +177,17 @@ class Place:
         }
         return environment | self.environment
 
-    def _left(self, allowed: Sequence[str]) -> tuple[str, ...]:
-        """What lies in the temporary folder, and in the work folder beside what may be there."""
-        logs = sorted(path.name for path in self.temporary.iterdir())
+    def _left(self, allowed: Sequence[str], there: frozenset[str]) -> tuple[str, ...]:
+        """What is new in the temporary folder, and what lies in the work folder beside what may be there."""
+        logs = sorted(path.name for path in self.temporary.iterdir() if path.name not in there)
         others = sorted(path.name for path in self.work.iterdir() if path.name not in allowed)
         return (*(f"TMPDIR/{name}" for name in logs), *others)
+
+
+def _read(process: subprocess.Popen[bytes], said: list[bytes]) -> None:
+    if process.stderr is not None:
+        with process.stderr:
+            said.extend(iter(lambda: process.stderr.read1() if process.stderr else b"", b""))
 
 
 def survivors(mark: str, wait_s: float = 3.0) -> tuple[int, ...]:
