@@ -44,7 +44,7 @@ def measure(name: str, model: WildModel, options: argparse.Namespace, peers: Seq
     checks = [model.feeds(seed) for seed in range(NUM_CHECKS)]
     with tempfile.TemporaryDirectory() as folder:
         inputs = Path(folder) / "inputs.npz"
-        np.savez(inputs, allow_pickle=False, **checks[0])
+        np.savez(inputs, **checks[0])
         contest = Contest(
             runtime=runtime,
             source=source,
