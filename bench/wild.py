@@ -14,7 +14,7 @@ import math
 import subprocess
 import sys
 import tempfile
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -59,9 +59,15 @@ def measure(name: str, model: WildModel, options: argparse.Namespace, peers: Seq
                 timeout_s=options.timeout,
             ),
             folder=Path(folder),
-            arguments=("--inputs", str(inputs)),
+            arguments=_shapes(checks[0]) if options.shapes else ("--inputs", str(inputs)),
         )
         return contest.run(name, model.kind, peers=peers, peer_type="")
+
+
+def _shapes(feeds: Mapping[str, np.ndarray]) -> tuple[str, ...]:
+    """Return the flags that tell the shapes of these inputs, and nothing of what they hold."""
+    given = {name: ",".join(map(str, array.shape)) for name, array in feeds.items() if array.shape}
+    return tuple(part for name, shape in given.items() for part in ("--input-shape", f"{name}:{shape}"))
 
 
 def bare(model: WildModel, options: argparse.Namespace) -> str:
@@ -102,6 +108,7 @@ def parse_arguments(arguments: Sequence[str] | None) -> argparse.Namespace:
     parser = argparse.ArgumentParser(prog="python -m bench.wild", description="Trained models out of packages.")
     parser.add_argument("--models", default=",".join(MODELS), help="names with commas between; all by default")
     parser.add_argument("--list", action="store_true", help="only list the models")
+    parser.add_argument("--shapes", action="store_true", help="tell our command the shapes of the inputs only")
     parser.add_argument("--bare", action="store_true", help="run our command on the model alone too")
     parser.add_argument("--bare-budget", type=float, default=30.0, help="seconds that it gets then")
     parser.add_argument("--provider", default=CPU_PROVIDER, help="ONNX Runtime's name of the provider")
