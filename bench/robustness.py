@@ -110,7 +110,9 @@ def _one_by_one(seed: int) -> Iterator[Row]:
             yield from pool.submit(read_damaged, [seed]).result()
         except BrokenProcessPool:
             name, _ = damage.damaged(seed)
-            yield Row(part="damaged files", name=name, end="process died", fault="the process died", detail=f"seed {seed}")
+            yield Row(
+                part="damaged files", name=name, end="process died", fault="the process died", detail=f"seed {seed}"
+            )
 
 
 def read_damaged(seeds: Sequence[int]) -> list[Row]:
@@ -149,7 +151,9 @@ def _judged(seed: int, kind: str, job: Job, runtime: Runtime) -> Row:
         return Row(part=part, name=kind, end=f"exit {code}", fault=fault, detail=f"seed {seed}: {_line(str(error))}")
     except Exception as error:  # noqa: BLE001  # whatever it is, it is what is looked for
         where = traceback.extract_tb(error.__traceback__)[-1]
-        detail = f"seed {seed}: {type(error).__name__}: {_line(str(error))} at {Path(where.filename).name}:{where.lineno}"
+        detail = (
+            f"seed {seed}: {type(error).__name__}: {_line(str(error))} at {Path(where.filename).name}:{where.lineno}"
+        )
         return Row(part=part, name=kind, end="exit 1", fault="an internal error", detail=detail)
     refusal = runs(runtime, target)
     fault = "" if not refusal or _is_unknown_here(refusal) else "an output that does not run"
@@ -159,7 +163,13 @@ def _judged(seed: int, kind: str, job: Job, runtime: Runtime) -> Row:
 
 def _is_unknown_here(refusal: str) -> bool:
     """Whether a model is refused because this ONNX Runtime is too old or has no such operator: a copy is right then."""
-    words = ("NOT_IMPLEMENTED", "is not a registered function", "Unsupported model IR version", "only *guarantees* support", "Fatal error: ")
+    words = (
+        "NOT_IMPLEMENTED",
+        "is not a registered function",
+        "Unsupported model IR version",
+        "only *guarantees* support",
+        "Fatal error: ",
+    )
     return any(word in refusal for word in words)
 
 
@@ -204,7 +214,11 @@ def hostile_databases() -> Iterator[Row]:
             before = _bytes(database) if name in UNTOUCHED else b""
             end = place.run(
                 place.command("model.onnx", "out.onnx", "--cost-db", str(database)),
-                allowed=("model.onnx", "out.onnx", *(f"prices.sqlite{more}" for more in ("", "-wal", "-shm", "-journal"))),
+                allowed=(
+                    "model.onnx",
+                    "out.onnx",
+                    *(f"prices.sqlite{more}" for more in ("", "-wal", "-shm", "-journal")),
+                ),
             )
             fault = end.fault or ("" if end.exit_code == 0 else f"exit code {end.exit_code}")
             fault = fault or _wrong_output(place, runtime)
@@ -212,7 +226,13 @@ def hostile_databases() -> Iterator[Row]:
                 fault = "it was changed"
             with suppress(OSError):
                 database.chmod(0o600)
-            yield Row(part="hostile databases", name=name, end=f"exit {end.exit_code}", fault=fault, detail=_line(" ".join(end.said)))
+            yield Row(
+                part="hostile databases",
+                name=name,
+                end=f"exit {end.exit_code}",
+                fault=fault,
+                detail=_line(" ".join(end.said)),
+            )
 
 
 def _bytes(path: Path) -> bytes:
@@ -232,7 +252,9 @@ def full_disks() -> Iterator[Row]:
                 continue
             try:
                 end = place.run(
-                    place.command(*disk.arguments), allowed=("model.onnx", "out.onnx", "report.json", "small"), before=disk.before
+                    place.command(*disk.arguments),
+                    allowed=("model.onnx", "out.onnx", "report.json", "small"),
+                    before=disk.before,
                 )
                 fault = end.fault
                 if not fault and end.exit_code == 0:
@@ -243,7 +265,9 @@ def full_disks() -> Iterator[Row]:
                     fault = _wrong_output(place, runtime, disk.output)
             finally:
                 disk.undo()
-            yield Row(part="full disks", name=name, end=f"exit {end.exit_code}", fault=fault, detail=_line(" ".join(end.said)))
+            yield Row(
+                part="full disks", name=name, end=f"exit {end.exit_code}", fault=fault, detail=_line(" ".join(end.said))
+            )
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -327,16 +351,22 @@ def kills(count: int, seed: int) -> Iterator[Row]:
             kind = SIGNALS[number % len(SIGNALS)]
             after_s = rng.uniform(0.0, usual.seconds)
 
-            def disturb(process: subprocess.Popen[bytes], kind: signal.Signals = kind, after_s: float = after_s) -> None:
+            def disturb(
+                process: subprocess.Popen[bytes], kind: signal.Signals = kind, after_s: float = after_s
+            ) -> None:
                 with suppress(subprocess.TimeoutExpired):
                     process.wait(timeout=after_s)
                     return
                 process.send_signal(kind)
 
-            end = place.run(place.command("model.onnx", "out.onnx"), allowed=("model.onnx", "out.onnx"), while_it_runs=disturb)
+            end = place.run(
+                place.command("model.onnx", "out.onnx"), allowed=("model.onnx", "out.onnx"), while_it_runs=disturb
+            )
             fault = _fault_of_killed(end, kind, place, runtime)
             name = f"{kind.name} after {after_s / usual.seconds:.0%}"
-            yield Row(part="kills", name=name, end=f"exit {end.exit_code}", fault=fault, detail=_line(" ".join(end.said)))
+            yield Row(
+                part="kills", name=name, end=f"exit {end.exit_code}", fault=fault, detail=_line(" ".join(end.said))
+            )
         end = place.run(place.command("model.onnx", "out.onnx"), allowed=("model.onnx", "out.onnx"))
         left = ", ".join(sorted(path.name for path in place.temporary.iterdir()))
         fault = end.fault or ("" if end.exit_code == 0 else f"exit code {end.exit_code}")
@@ -348,7 +378,11 @@ def _fault_of_killed(end: End, kind: signal.Signals, place: Place, runtime: Runt
     if kind is signal.SIGKILL:
         # Nobody can clean up after this one but the next run: what it leaves in TMPDIR is looked at after that.
         left = tuple(name for name in end.left_files if not name.startswith("TMPDIR/"))
-        fault = f"left {', '.join(left)}" if left else (f"{len(end.left_processes)} processes left" if end.left_processes else "")
+        fault = (
+            f"left {', '.join(left)}"
+            if left
+            else (f"{len(end.left_processes)} processes left" if end.left_processes else "")
+        )
         codes = {0, -signal.SIGKILL}
     else:
         fault, codes = end.fault, {0, INTERRUPTED_EXIT_CODE}
@@ -397,7 +431,9 @@ def parse_arguments(arguments: Sequence[str] | None) -> argparse.Namespace:
     parser = argparse.ArgumentParser(prog="python -m bench.robustness", description="What holds when things go wrong.")
     parser.add_argument("--damaged", type=int, default=2_000, help="damaged files")
     parser.add_argument("--first", type=int, default=0, help="seed of the first damaged file")
-    parser.add_argument("--whole-every", type=int, default=20, help="of so many damaged files one is read by a whole command; 0: none")
+    parser.add_argument(
+        "--whole-every", type=int, default=20, help="of so many damaged files one is read by a whole command; 0: none"
+    )
     parser.add_argument("--kills", type=int, default=60, help="runs that are killed")
     parser.add_argument("--seed", type=int, default=0, help="of the moments of the kills")
     parser.add_argument("--parts", default="damaged,databases,disks,kills", help="names with commas between")

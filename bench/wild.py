@@ -2,9 +2,9 @@
 
     python -m bench.wild --models magika,silero-vad --threads 2 --time-budget 60 --json bench/results/wild.json
 
-For each model: our own command gets the package's kind of input, every peer makes its version, outputs are compared with
-the original's, and all are timed side by side, as in ``bench.latency``. With ``--bare`` our command is run once more on
-the model alone: whatever a plain session runs, it must not refuse.
+For each model: our own command gets the package's kind of input, every peer makes its version, outputs are compared
+with the original's, and all are timed side by side, as in ``bench.latency``. With ``--bare`` our command is run once
+more on the model alone: whatever a plain session runs, it must not refuse.
 """
 
 from __future__ import annotations
@@ -33,7 +33,9 @@ SHOWN_PEERS = "ort,onnxsim,onnxslim,onnxscript,ort-fusions"
 """Peers that rewrite a model of any kind, and the original itself."""
 
 
-def measure(name: str, model: WildModel, options: argparse.Namespace, peers: Sequence[Peer], runtime: Runtime) -> ModelRow:
+def measure(
+    name: str, model: WildModel, options: argparse.Namespace, peers: Sequence[Peer], runtime: Runtime
+) -> ModelRow:
     """Return the row of one model.
 
     Raises:
@@ -44,7 +46,8 @@ def measure(name: str, model: WildModel, options: argparse.Namespace, peers: Seq
     checks = [model.feeds(seed) for seed in range(NUM_CHECKS)]
     with tempfile.TemporaryDirectory() as folder:
         inputs = Path(folder) / "inputs.npz"
-        np.savez(inputs, **checks[0])
+        arrays: dict[str, Any] = dict(checks[0])
+        np.savez(inputs, **arrays)
         contest = Contest(
             runtime=runtime,
             source=source,
@@ -155,7 +158,9 @@ def main(arguments: Sequence[str] | None = None) -> int:
     print_tables(rows, [peer.name for peer in peers])
     print(markdown(rows, ends))
     ours = [row.contender(OURS) for row in rows]
-    is_failed = any(row is None or row.standing in {Standing.FAILED, Standing.WRONG, Standing.TIMED_OUT} for row in ours)
+    is_failed = any(
+        row is None or row.standing in {Standing.FAILED, Standing.WRONG, Standing.TIMED_OUT} for row in ours
+    )
     return 1 if is_failed or missing or any(not end.startswith("exit 0") for end in ends.values()) else 0
 
 

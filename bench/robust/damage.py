@@ -43,12 +43,15 @@ def models() -> tuple[onnx.ModelProto, ...]:
     """Return the models that are damaged, the same in every run."""
     from onnx.backend.test import loader
 
-    found: list[onnx.ModelProto] = []
-    for kind in ("simple", "pytorch-converted", "pytorch-operator"):
-        for case in loader.load_model_tests(kind=kind):
-            found.append(case.model if case.model is not None else onnx.load(Path(case.model_dir or "") / "model.onnx"))
+    found = [
+        case.model if case.model is not None else onnx.load(Path(case.model_dir or "") / "model.onnx")
+        for kind in ("simple", "pytorch-converted", "pytorch-operator")
+        for case in loader.load_model_tests(kind=kind)
+    ]
     wanted = {f"test_{name}" for name in _NODE_TESTS}
-    nodes = [case.model for case in loader.load_model_tests(kind="node") if case.name in wanted and case.model is not None]
+    nodes = [
+        case.model for case in loader.load_model_tests(kind="node") if case.name in wanted and case.model is not None
+    ]
     step = max(1, len(found) // (NUM_MODELS - len(nodes)))
     return (*found[::step], *nodes)[:NUM_MODELS]
 
@@ -66,7 +69,7 @@ def damaged(seed: int) -> tuple[str, bytes]:
 
 
 def _cut(model: onnx.ModelProto, rng: random.Random) -> bytes:
-    data = model.SerializeToString()
+    data: bytes = model.SerializeToString()
     return data[: rng.randrange(len(data))]
 
 
@@ -81,24 +84,27 @@ def _overwritten(model: onnx.ModelProto, rng: random.Random) -> bytes:
     data = bytearray(model.SerializeToString())
     start = rng.randrange(len(data))
     length = min(rng.randrange(1, 65), len(data) - start)
-    data[start : start + length] = rng.choice((b"\x00", b"\xff", b"a")) * length if rng.random() < 0.5 else rng.randbytes(length)
+    data[start : start + length] = (
+        rng.choice((b"\x00", b"\xff", b"a")) * length if rng.random() < 0.5 else rng.randbytes(length)
+    )
     return bytes(data)
 
 
 def _inserted(model: onnx.ModelProto, rng: random.Random) -> bytes:
-    data = model.SerializeToString()
+    data: bytes = model.SerializeToString()
     start = rng.randrange(len(data))
     return data[:start] + rng.randbytes(rng.randrange(1, 32)) + data[start:]
 
 
 def _twice(model: onnx.ModelProto, _rng: random.Random) -> bytes:
     """Two models in one file are one to protobuf: their graphs are merged."""
-    return model.SerializeToString() * 2
+    return bytes(model.SerializeToString() * 2)
 
 
 def _another_message(model: onnx.ModelProto, rng: random.Random) -> bytes:
     parts = [model.graph.SerializeToString(), *(node.SerializeToString() for node in model.graph.node)]
-    return rng.choice([*parts, b"\x0a" * 40, b"{}", rng.randbytes(200), str(model).encode()])
+    others = [b"\x0a" * 40, b"{}", rng.randbytes(200), str(model).encode()]
+    return bytes(rng.choice([*parts, *others]))
 
 
 # --- the messages -----------------------------------------------------------------------------------------------
@@ -171,7 +177,8 @@ def _external_data(model: onnx.ModelProto, rng: random.Random) -> None:
 def _node(model: onnx.ModelProto, rng: random.Random) -> onnx.NodeProto:
     if not model.graph.node:
         model.graph.node.append(onnx.helper.make_node("Relu", ["nowhere"], ["added"]))
-    return rng.choice(model.graph.node)
+    node: onnx.NodeProto = rng.choice(model.graph.node)
+    return node
 
 
 def _unknown_input(model: onnx.ModelProto, rng: random.Random) -> None:

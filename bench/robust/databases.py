@@ -26,9 +26,23 @@ def _with(*statements: str) -> Spoil:
 
 def _prices(value: str) -> Spoil:
     """Every price is a value that none can be; the table is made anew, without its constraints."""
-    columns = "signature, provider, device, threads, level, ort_version, {} AS latency_us, spread, num_runs, measured_at"
+    columns = ", ".join(
+        f"{value} AS latency_us" if column == "latency_us" else column
+        for column in [
+            "signature",
+            "provider",
+            "device",
+            "threads",
+            "level",
+            "ort_version",
+            "latency_us",
+            "spread",
+            "num_runs",
+            "measured_at",
+        ]
+    )
     return _with(
-        "CREATE TABLE loose AS SELECT " + columns.format(value) + " FROM prices",
+        f"CREATE TABLE loose AS SELECT {columns} FROM prices",  # noqa: S608  # the values are those below
         "DROP TABLE prices",
         "ALTER TABLE loose RENAME TO prices",
     )

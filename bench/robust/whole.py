@@ -13,7 +13,7 @@ from collections.abc import Callable, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Final
+from typing import IO, Final
 
 import numpy as np
 
@@ -140,7 +140,7 @@ class Place:
             start_new_session=True,
         )
         said: list[bytes] = []
-        reader = threading.Thread(target=_read, args=(process, said), daemon=True)
+        reader = threading.Thread(target=_read, args=(process.stderr, said), daemon=True)
         reader.start()
         if while_it_runs is not None:
             while_it_runs(process)
@@ -184,10 +184,9 @@ class Place:
         return (*(f"TMPDIR/{name}" for name in logs), *others)
 
 
-def _read(process: subprocess.Popen[bytes], said: list[bytes]) -> None:
-    if process.stderr is not None:
-        with process.stderr:
-            said.extend(iter(lambda: process.stderr.read1() if process.stderr else b"", b""))
+def _read(stream: IO[bytes], said: list[bytes]) -> None:
+    with stream:
+        said.extend(stream)
 
 
 def survivors(mark: str, wait_s: float = 3.0) -> tuple[int, ...]:

@@ -109,7 +109,9 @@ def main(arguments: Sequence[str] | None = None) -> int:
             account.add(seed, sample, result)
             for kind in dict.fromkeys(finding.kind for finding in result.findings):
                 finding = next(each for each in result.findings if each.kind is kind)
-                print(f"{seed}: {kind}: {finding.detail} {finding.draw} {dict(finding.sizes)} {finding.rules}", flush=True)
+                print(
+                    f"{seed}: {kind}: {finding.detail} {finding.draw} {dict(finding.sizes)} {finding.rules}", flush=True
+                )
                 if given.shrink:
                     small = smallest(sample, finding, seed, runtime, folder)
                     print(onnx.printer.to_text(small.model), flush=True)

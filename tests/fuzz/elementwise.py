@@ -20,7 +20,6 @@ from tests.fuzz.growing import (
     NUMBERS,
     SIGNED,
     U8,
-    U16,
     U32,
     U64,
     Content,
@@ -37,7 +36,9 @@ _ALPHAS: Final = (0.0, 0.01, 0.5, 1.0, 2.0, -0.3)
 
 def unary(op_type: str, grow: Growing, dtypes: Sequence[int] = FLOATS, **attributes: Sequence[Any]) -> None:
     """Add a node of one input; each attribute is left out or takes one of its values."""
-    chosen = {name: grow.one_of(values) if grow.chance(0.6) else None for name, values in attributes.items()}
+    chosen: dict[str, Any] = {
+        name: grow.one_of(values) if grow.chance(0.6) else None for name, values in attributes.items()
+    }
     grow.add(op_type, [grow.pick(dtypes)], **chosen)
 
 
@@ -48,7 +49,9 @@ def binary(op_type: str, grow: Growing, dtypes: Sequence[int] = NUMBERS, **attri
     pair = [one, grow.partner(grow.values[one], content=content)]
     if content is Content.DATA and grow.chance(0.5):
         pair.reverse()
-    chosen = {name: grow.one_of(values) if grow.chance(0.6) else None for name, values in attributes.items()}
+    chosen: dict[str, Any] = {
+        name: grow.one_of(values) if grow.chance(0.6) else None for name, values in attributes.items()
+    }
     grow.add(op_type, pair, **chosen)
 
 
@@ -132,7 +135,14 @@ def _affine(grow: Growing) -> None:
 def _there_and_back(grow: Growing) -> None:
     """Two operators that undo each other, or nearly."""
     value = grow.pick(FLOATS)
-    pairs = (("Exp", "Log"), ("Neg", "Neg"), ("Sqrt", "Abs"), ("Reciprocal", "Reciprocal"), ("Relu", "Relu"), ("Abs", "Abs"))
+    pairs = (
+        ("Exp", "Log"),
+        ("Neg", "Neg"),
+        ("Sqrt", "Abs"),
+        ("Reciprocal", "Reciprocal"),
+        ("Relu", "Relu"),
+        ("Abs", "Abs"),
+    )
     for op_type in grow.one_of(pairs):
         (value,) = grow.add(op_type, [value])
 
@@ -226,5 +236,3 @@ ROWS: Final[Mapping[str, Row]] = {
     "there and back": _there_and_back,
 }
 """Rows by operator; a name in small letters is a group of nodes."""
-
-__all__ = ["F16", "ROWS", "U16", "Row", "reduction", "unary"]

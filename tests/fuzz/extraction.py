@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 
 
 def by_random_order(session: Session, rng: np.random.Generator) -> dict[int, ENode]:
-    """Return an acyclic choice: again and again, an e-node whose children are decided is drawn and decides its e-class."""
+    """Return an acyclic choice: an e-node whose children are decided is drawn and decides its e-class, then another."""
     canonical = session.mirror.canonical
     users: defaultdict[int, list[tuple[int, ENode]]] = defaultdict(list)
     missing: dict[tuple[int, ENode], int] = {}

@@ -93,4 +93,3 @@ def _copy(grow: Growing, node: onnx.NodeProto, names: dict[str, str]) -> None:
     unused = tuple(place for place, name in enumerate(node.output) if not name)
     made = grow.add(node.op_type, inputs, outputs=len(node.output), unused=unused, types=types, **attributes)
     names.update(zip(node.output, made, strict=True))
-

@@ -1,4 +1,4 @@
-"""Random models: nodes drawn from tables of operators, typed by ONNX's own inference, odd in every way that ONNX allows."""
+"""Random models: nodes drawn from tables of operators, typed by ONNX's own inference, odd in every way there is."""
 
 from __future__ import annotations
 
@@ -94,7 +94,9 @@ def finish(grow: Growing) -> onnx.ModelProto:
     outputs += [name for name in tensors if name not in outputs and grow.chance(0.06)]
     outputs = [outputs[int(place)] for place in grow.rng.permutation(len(outputs))][:8]
     is_old = grow.opset < 15 and grow.chance(0.05)
-    inputs = [helper.make_tensor_value_info(name, each.type.dtype, each.type.shape) for name, each in grow.inputs.items()]
+    inputs = [
+        helper.make_tensor_value_info(name, each.type.dtype, each.type.shape) for name, each in grow.inputs.items()
+    ]
     if is_old:
         inputs += [
             helper.make_tensor_value_info(name, tensor.data_type, list(tensor.dims))
@@ -116,7 +118,9 @@ def finish(grow: Growing) -> onnx.ModelProto:
     )
     domains = {node.domain for node in grow.nodes} | {node.domain for f in grow.functions for node in f.node} | {""}
     imports = [each for each in grow.imports() if each.domain in domains]
-    return helper.make_model(graph, opset_imports=imports, ir_version=3 if is_old and not grow.functions else 10, functions=grow.functions)
+    return helper.make_model(
+        graph, opset_imports=imports, ir_version=3 if is_old and not grow.functions else 10, functions=grow.functions
+    )
 
 
 def _information(grow: Growing, name: str) -> onnx.ValueInfoProto:

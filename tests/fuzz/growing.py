@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Collection, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass, field
 from enum import Enum
 from typing import Any, Final, TypeAlias, final
@@ -30,7 +30,7 @@ ANY: Final = (*NUMBERS, BOOL)
 SYMBOLS: Final = ("N", "M")
 MAX_RANK: Final = 5
 
-_WEIGHTS: Final = {F32: 12.0, F16: 3.0, F64: 2.0, I64: 2.0, BOOL: 1.0}
+_WEIGHTS: Final[Mapping[int, float]] = {F32: 12.0, F16: 3.0, F64: 2.0, I64: 2.0, BOOL: 1.0}
 """How often an element type is drawn next to the others, which count 0.4."""
 
 _ODD_NAMES: Final = (
@@ -176,7 +176,13 @@ class Growing:
     # --- leaves ---------------------------------------------------------------------------------------------
 
     def leaf(
-        self, dtype: int, shape: tuple[Dim, ...], content: Content = Content.DATA, bound: Dim = 1, *, constant: float = 0.3
+        self,
+        dtype: int,
+        shape: tuple[Dim, ...],
+        content: Content = Content.DATA,
+        bound: Dim = 1,
+        *,
+        constant: float = 0.3,
     ) -> str:
         """Return a new input, or a constant where all sizes are known: for that share of them."""
         sizes = [dim for dim in shape if isinstance(dim, int)]
@@ -233,7 +239,11 @@ class Growing:
         """Return the name of a constant with these elements."""
         if self.chance(0.5):
             for name, known in self.constants.items():
-                if known.dims == tensor.dims and known.raw_data == tensor.raw_data and known.data_type == tensor.data_type:
+                if (
+                    known.dims == tensor.dims
+                    and known.raw_data == tensor.raw_data
+                    and known.data_type == tensor.data_type
+                ):
                     return name
         name = self.name("c")
         named = onnx.TensorProto()

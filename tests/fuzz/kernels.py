@@ -32,7 +32,7 @@ class Kernels:
         dtypes: Mapping[str, int],
         constants: Iterable[onnx.TensorProto],
     ) -> bool:
-        """Return whether a session of this one node can be made; of values that are no tensors that is taken for granted."""
+        """Return whether a session of this one node can be made; where a value is no tensor, nobody is asked."""
         if 0 in dtypes.values():
             return True
         imports = tuple((each.domain, each.version) for each in opsets)

@@ -15,7 +15,7 @@ from tests.fuzz.growing import ANY, BOOL, F32, FLOATS, I32, I64, Content, Dim, G
 
 
 def _factors(grow: Growing, total: int) -> list[int]:
-    shape = []
+    shape: list[int] = []
     while len(shape) < 4 and (total > 1 or not shape or grow.chance(0.3)):
         size = int(grow.one_of([size for size in range(1, total + 1) if total % size == 0]))
         shape.append(size)
@@ -62,7 +62,9 @@ def _computed_reshape(grow: Growing) -> None:
 def _expand(grow: Growing) -> None:
     source = grow.pick(ANY, (0, 4))
     dims = grow.values[source].dims
-    shape = [grow.between(1, 3) if dim == 1 and grow.chance(0.6) else (dim if isinstance(dim, int) else 1) for dim in dims]
+    shape = [
+        grow.between(1, 3) if dim == 1 and grow.chance(0.6) else (dim if isinstance(dim, int) else 1) for dim in dims
+    ]
     grow.add("Expand", [source, grow.constant([*([2] * grow.between(0, 1)), *shape])])
 
 
@@ -94,10 +96,11 @@ def _concat(grow: Growing) -> None:
             if place != axis
         )
 
-    parts = [first]
-    for _ in range(grow.between(0, 2)):
-        parts.append(grow.pick((type_.dtype,), (type_.rank, type_.rank), fits) if grow.chance(0.6) else first)
-    grow.add("Concat", parts, axis=axis - type_.rank if grow.chance(0.4) else axis)
+    others = [
+        grow.pick((type_.dtype,), (type_.rank, type_.rank), fits) if grow.chance(0.6) else first
+        for _ in range(grow.between(0, 2))
+    ]
+    grow.add("Concat", [first, *others], axis=axis - type_.rank if grow.chance(0.4) else axis)
 
 
 def _split(grow: Growing) -> None:
@@ -145,7 +148,11 @@ def _pad(grow: Growing) -> None:
         grow.add("Pad", [source], pads=pads, mode=mode)
         return
     kind = numpy_type(grow.values[source].dtype)
-    fill = [grow.constant(np.array(grow.one_of((0, 1, -2)), kind))] if mode in {None, "constant"} and grow.chance(0.5) else []
+    fill = (
+        [grow.constant(np.array(grow.one_of((0, 1, -2)), kind))]
+        if mode in {None, "constant"} and grow.chance(0.5)
+        else []
+    )
     grow.add("Pad", [source, grow.constant(pads), *fill], mode=mode)
 
 

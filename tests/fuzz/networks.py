@@ -9,7 +9,22 @@ from typing import Any, Final
 import numpy as np
 
 from tests.fuzz.elementwise import Row
-from tests.fuzz.growing import F16, F32, F64, FLOATS, I8, I32, I64, U8, Content, Dim, Growing, RefusedError, Type
+from tests.fuzz.growing import (
+    F16,
+    F32,
+    F64,
+    FLOATS,
+    I8,
+    I32,
+    I64,
+    U8,
+    Content,
+    Dim,
+    Growing,
+    RefusedError,
+    Type,
+    numpy_type,
+)
 
 
 def _is_known(dim: Dim) -> bool:
@@ -32,7 +47,11 @@ def _matmul(grow: Growing) -> None:
     if inner is None:
         raise RefusedError("no size")
     if grow.chance(0.25):
-        fitting = [name for name, each in grow.values.items() if each.rank > 1 and each.dtype == type_.dtype and each.dims[-2] == inner]
+        fitting = [
+            name
+            for name, each in grow.values.items()
+            if each.rank > 1 and each.dtype == type_.dtype and each.dims[-2] == inner
+        ]
         if fitting:
             grow.add("MatMul", [source, grow.one_of(fitting)])
             return
@@ -64,7 +83,11 @@ def _gemm(grow: Growing) -> None:
         raise RefusedError("no size")
     width = grow.between(1, 4)
     weight = grow.leaf(type_.dtype, (width, inner) if right else (inner, width), constant=0.8)
-    shift = [grow.leaf(type_.dtype, grow.one_of(((width,), (), (1, width), (1,))), constant=0.8)] if grow.chance(0.6) else []
+    shift = (
+        [grow.leaf(type_.dtype, grow.one_of(((width,), (), (1, width), (1,))), constant=0.8)]
+        if grow.chance(0.6)
+        else []
+    )
     scales = {name: grow.one_of((None, 0.5, 2.0, 0.0, 1.0)) for name in ("alpha", "beta")}
     if not shift and grow.opset < 11:
         raise RefusedError("the shift is required")
@@ -120,9 +143,11 @@ def image(grow: Growing, dtypes: tuple[int, ...] = (F32,)) -> tuple[str, int]:
     source = grow.pick(
         dtypes,
         (3, 5),
-        lambda type_: isinstance(type_.dims[1], int)
-        and type_.dims[1] > 0
-        and all(not isinstance(dim, int) or dim >= 3 for dim in type_.dims[2:]),
+        lambda type_: (
+            isinstance(type_.dims[1], int)
+            and type_.dims[1] > 0
+            and all(not isinstance(dim, int) or dim >= 3 for dim in type_.dims[2:])
+        ),
     )
     channels = grow.values[source].dims[1]
     if not isinstance(channels, int):
@@ -182,7 +207,9 @@ def _integer_conv(grow: Growing) -> None:
 
 
 def _determinant(grow: Growing) -> None:
-    grow.add("Det", [grow.pick((F32,), (2, 4), lambda type_: type_.dims[-1] == type_.dims[-2] and _is_known(type_.dims[-1]))])
+    grow.add(
+        "Det", [grow.pick((F32,), (2, 4), lambda type_: type_.dims[-1] == type_.dims[-2] and _is_known(type_.dims[-1]))]
+    )
 
 
 def _pool(op_type: str, grow: Growing) -> None:
@@ -207,7 +234,13 @@ def _response(grow: Growing) -> None:
     source, channels = image(grow)
     if grow.values[source].rank != 4 or not channels:
         raise RefusedError("images only")
-    grow.add("LRN", [source], size=grow.one_of((1, 3, 5)), beta=grow.one_of((0.75, 0.5, 1.0, None)), bias=grow.one_of((1.0, 2.0)))
+    grow.add(
+        "LRN",
+        [source],
+        size=grow.one_of((1, 3, 5)),
+        beta=grow.one_of((0.75, 0.5, 1.0, None)),
+        bias=grow.one_of((1.0, 2.0)),
+    )
 
 
 def _batch_norm(grow: Growing) -> None:
@@ -216,7 +249,9 @@ def _batch_norm(grow: Growing) -> None:
     channels = type_.dims[1]
     if not isinstance(channels, int):
         raise RefusedError("no channels")
-    grow.add("BatchNormalization", [source, *_statistics(grow, type_.dtype, channels)], epsilon=grow.one_of((None, 1e-3)))
+    grow.add(
+        "BatchNormalization", [source, *_statistics(grow, type_.dtype, channels)], epsilon=grow.one_of((None, 1e-3))
+    )
 
 
 def _instance_norm(grow: Growing) -> None:
@@ -235,7 +270,7 @@ def _written_norm(grow: Growing) -> None:
     """A normalisation in small operators, as exporters write it."""
     source, size = _last(grow, FLOATS, (2, 4))
     dtype = grow.values[source].dtype
-    kind = {F16: np.float16, F32: np.float32, F64: np.float64}[dtype]
+    kind = numpy_type(dtype)
 
     def mean(value: str) -> str:
         if grow.opset >= 18:
@@ -262,7 +297,11 @@ def _written_norm(grow: Growing) -> None:
 
 def _group_norm(grow: Growing) -> None:
     source = grow.leaf(F32, (grow.dim(), 4, 3, 2))
-    grow.add("GroupNormalization", [source, *(grow.leaf(F32, (4,), constant=0.9) for _ in range(2))], num_groups=grow.one_of((1, 2, 4)))
+    grow.add(
+        "GroupNormalization",
+        [source, *(grow.leaf(F32, (4,), constant=0.9) for _ in range(2))],
+        num_groups=grow.one_of((1, 2, 4)),
+    )
 
 
 def _unit_norm(grow: Growing) -> None:
@@ -292,7 +331,9 @@ def _recurrence(op_type: str, grow: Growing) -> None:
     outputs = 3 if op_type == "LSTM" else 2
     unused = grow.one_of(((), (0,), (outputs - 1,), (1,)))
     direction = "bidirectional" if two_ways else grow.one_of((None, "reverse"))
-    grow.add(op_type, [source, *weights, *bias], outputs=outputs, unused=unused, hidden_size=hidden, direction=direction)
+    grow.add(
+        op_type, [source, *weights, *bias], outputs=outputs, unused=unused, hidden_size=hidden, direction=direction
+    )
 
 
 def _quantised(grow: Growing) -> None:
@@ -362,7 +403,11 @@ def _written_attention(grow: Growing) -> None:
 
 def _rotary(grow: Growing) -> None:
     source = grow.leaf(F32, (1, 2, 3, 4))
-    grow.add("RotaryEmbedding", [source, *(grow.leaf(F32, (1, 3, 2), constant=0.7) for _ in range(2))], interleaved=grow.one_of((0, 1)))
+    grow.add(
+        "RotaryEmbedding",
+        [source, *(grow.leaf(F32, (1, 3, 2), constant=0.7) for _ in range(2))],
+        interleaved=grow.one_of((0, 1)),
+    )
 
 
 def _microsoft(op_type: str, grow: Growing) -> None:
@@ -380,7 +425,14 @@ def _microsoft(op_type: str, grow: Growing) -> None:
             width = grow.between(1, 3)
             inputs.append(grow.leaf(F32, (width, size), constant=0.6))
             shape = (*type_.dims[:-1], width)
-            grow.add(op_type, inputs, domain="com.microsoft", types=[Type(F32, shape)], transB=1, alpha=grow.one_of((0.5, 2.0)))
+            grow.add(
+                op_type,
+                inputs,
+                domain="com.microsoft",
+                types=[Type(F32, shape)],
+                transB=1,
+                alpha=grow.one_of((0.5, 2.0)),
+            )
             return
         case _:
             pass
@@ -390,7 +442,9 @@ def _microsoft(op_type: str, grow: Growing) -> None:
 def _losses(op_type: str, grow: Growing) -> None:
     scores = grow.leaf(F32, (grow.dim(), 3))
     batch = grow.values[scores].dims[0]
-    grow.add(op_type, [scores, grow.leaf(I64, (batch,), Content.INDEX, 3)], reduction=grow.one_of(("none", "sum", "mean")))
+    grow.add(
+        op_type, [scores, grow.leaf(I64, (batch,), Content.INDEX, 3)], reduction=grow.one_of(("none", "sum", "mean"))
+    )
 
 
 def _signal(op_type: str, grow: Growing) -> None:
@@ -435,5 +489,3 @@ ROWS: Final[Mapping[str, Row]] = {
     **{name: partial(_signal, name) for name in ("DFT", "HannWindow", "HammingWindow", "BlackmanWindow")},
 }
 """Rows by operator; a name in small letters is a group of nodes."""
-
-__all__ = ["ROWS", "I32"]

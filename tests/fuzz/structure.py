@@ -8,7 +8,7 @@ from typing import Any, Final
 
 import numpy as np
 import onnx
-from onnx import TensorProto, helper
+from onnx import helper
 
 from tests.fuzz import elementwise
 from tests.fuzz.elementwise import Row
@@ -89,7 +89,9 @@ def _loop(grow: Growing) -> None:
     inner.values[names[2]] = type_
     last = _body(inner, names[2], grow.between(1, 3))
     (going,) = inner.add("Identity", [names[1]], types=[Type(BOOL, ())]) if _declare(inner, names[1]) else ("",)
-    inputs = [_information(name, each) for name, each in zip(names, (Type(I64, ()), Type(BOOL, ()), type_), strict=True)]
+    inputs = [
+        _information(name, each) for name, each in zip(names, (Type(I64, ()), Type(BOOL, ()), type_), strict=True)
+    ]
     has_scan = grow.chance(0.4)
     extra = [inner.add("Neg", [last])[0]] if has_scan else []
     graph = _graph(inner, inputs, [going, last, *extra])
@@ -180,8 +182,8 @@ def _optional(grow: Growing) -> None:
 
 
 def _strings(op_type: str, grow: Growing) -> None:
-    words = helper.make_tensor("w", TensorProto.STRING, [3], [b"one", "zwö".encode(), b""])
-    name = grow.tensor(words)
+    words = np.array(["one", "zwö", ""], dtype=object)
+    name = grow.constant(words)
     match op_type:
         case "RegexFullMatch":
             grow.add(op_type, [name], pattern="o.*")
@@ -204,9 +206,16 @@ def _learned(op_type: str, grow: Growing) -> None:
         raise RefusedError("no size")
     match op_type:
         case "Scaler":
-            grow.add(op_type, [source], domain="ai.onnx.ml", types=[Type(F32, dims)], offset=[0.5] * width, scale=[2.0] * width)
+            grow.add(
+                op_type,
+                [source],
+                domain="ai.onnx.ml",
+                types=[Type(F32, dims)],
+                offset=[0.5] * width,
+                scale=[2.0] * width,
+            )
         case "Imputer":
-            numbers = {"imputed_value_floats": [1.0] * width, "replaced_value_float": 0.0}
+            numbers: dict[str, Any] = {"imputed_value_floats": [1.0] * width, "replaced_value_float": 0.0}
             grow.add(op_type, [source], domain="ai.onnx.ml", types=[Type(F32, dims)], **numbers)
         case "LinearRegressor":
             numbers = {"coefficients": [0.5] * width, "intercepts": [1.0]}
@@ -216,7 +225,7 @@ def _learned(op_type: str, grow: Growing) -> None:
             grow.add(op_type, [source, picked], domain="ai.onnx.ml", types=[Type(F32, (dims[0], 1))])
         case "LabelEncoder":
             (rounded,) = grow.add("Cast", [source], to=I64)
-            pairs = {"keys_int64s": [0, 1], "values_floats": [5.0, 6.0], "default_float": -1.0}
+            pairs: dict[str, Any] = {"keys_int64s": [0, 1], "values_floats": [5.0, 6.0], "default_float": -1.0}
             grow.add(op_type, [rounded], domain="ai.onnx.ml", types=[Type(F32, dims)], **pairs)
         case _:
             norm = "L2" if op_type == "Normalizer" else None
@@ -255,7 +264,15 @@ ROWS: Final[Mapping[str, Row]] = {
     **{name: partial(_strings, name) for name in ("RegexFullMatch", "StringConcat", "StringSplit", "StringNormalizer")},
     **{
         name: partial(_learned, name)
-        for name in ("Scaler", "Imputer", "LinearRegressor", "ArrayFeatureExtractor", "LabelEncoder", "Normalizer", "Binarizer")
+        for name in (
+            "Scaler",
+            "Imputer",
+            "LinearRegressor",
+            "ArrayFeatureExtractor",
+            "LabelEncoder",
+            "Normalizer",
+            "Binarizer",
+        )
     },
     "dead": _dead,
     "same": _same,

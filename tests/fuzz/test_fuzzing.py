@@ -107,7 +107,7 @@ def test_random_models_are_odd(kernels: Kernels) -> None:
         ),
     ],
 )
-def test_a_wrong_rule_is_found(  # noqa: PLR0917
+def test_a_wrong_rule_is_found(
     form: str,
     setting: Setting,
     body: str,
@@ -137,11 +137,14 @@ def test_what_shows_a_fault_is_made_small(runtime: Runtime, tmp_path: Path) -> N
 
 
 def test_random_choices_cover_every_root_without_cycles(kernels: Kernels) -> None:
-    import onnx_ir  # noqa: PLC0415
+    import onnx_ir
 
     graph = graph_of(onnx_ir.from_proto(random_model(3, kernels).model))
     session = Session(graph, read_rules([]))
-    for choice in (by_random_order(session, np.random.default_rng(0)), by_random_prices(session, np.random.default_rng(0))):
+    for choice in (
+        by_random_order(session, np.random.default_rng(0)),
+        by_random_prices(session, np.random.default_rng(0)),
+    ):
         order: dict[int, int] = {handle: place for place, handle in enumerate(choice)}
         for handle in session.roots():
             assert handle in order

@@ -1,4 +1,4 @@
-"""One random model, from the file through the e-graph to rewritten models that nobody verified, and back to be judged."""
+"""One random model: from the file through the e-graph to rewritten models that nobody verified, which are judged."""
 
 from __future__ import annotations
 
@@ -81,7 +81,6 @@ class Finding:
     draw: str = ""
     sizes: Mapping[str, int] = field(default_factory=dict)
 
-
     @property
     def is_fault(self) -> bool:
         """True for what a run could not mend by itself."""
@@ -147,7 +146,7 @@ def setting_of(seed: int) -> Setting:
     return Setting(is_strict=seed % 2 == 0, has_provider_operators=seed % 3 == 0)
 
 
-def try_model(  # noqa: PLR0913  # what a trial depends on
+def try_model(  # what a trial depends on
     sample: Sample, setting: Setting, seed: int, runtime: Runtime, folder: Path, rules: RuleBook | None = None
 ) -> Result:
     """Rewrite a model at random and judge what comes out.
