@@ -112,7 +112,7 @@ def optimize(
         skip_rules: Rules or groups of rules to leave out.
         enable_rules: Rules that are off by default (lossy ones) to use.
         target: ``"portable"`` allows standard ONNX operators only, ``"provider"`` the provider's own too.
-        strict: Leave out the rules that assume that values are finite.
+        strict: Use the rules alone that keep infinities and NaN where they are.
         checks: Random inputs to verify the result on.
         seed: Seed of every random choice.
         cost_db: Path of the price database; None is the one in the user's cache folder.

@@ -60,7 +60,7 @@ class Job:
         prices: Which prices are measured.
         budget: Limits.
         target: Which operators the result may use.
-        is_strict: True leaves out every rule that assumes finite values.
+        is_strict: True leaves out every rule that may change where values are infinite or NaN.
         num_checks: Random inputs that the result is verified on.
         seed: Seed of every random choice.
         cost_db: Path of the price database; empty for the user's cache folder.

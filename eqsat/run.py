@@ -75,7 +75,7 @@ def run(
         Target, typer.Option(help="portable: standard ONNX operators only; provider: the provider's own too.")
     ] = Target.PROVIDER,
     strict: Annotated[
-        bool, typer.Option("--strict", help="Leave out the rules that assume that values are finite.")
+        bool, typer.Option("--strict", help="Use the rules alone that keep infinities and NaN where they are.")
     ] = False,
     check: Annotated[int, typer.Option(min=1, help="Random inputs to verify the result on.")] = 3,
     seed: Annotated[int, typer.Option(min=0, help="Seed of every random choice.")] = 0,

@@ -19,9 +19,6 @@ if TYPE_CHECKING:
     from eqsat.egraph.egglog import Command
     from eqsat.rules.book import RuleBook
 
-NEAR_RELATIVE: Final = 1e-6
-"""Relative difference up to which a constant counts as the number a rule names: exporters round to float32."""
-
 NEAR_SMALLEST: Final = 1e-3
 """Magnitude below which that difference shrinks no further."""
 
@@ -115,9 +112,9 @@ def _near_rules(literals: Iterable[float]) -> list[str]:
     """Rules for ``(near x number)``: a constant scalar equals the number up to what exporters round away."""
     lines = []
     for number in literals:
-        tolerance = NEAR_RELATIVE * max(abs(number), NEAR_SMALLEST)
+        size = max(abs(number), NEAR_SMALLEST)
         lines.append(
-            f"(rule ((= s (scalar c)) (<= (abs (- s {number!r})) {tolerance!r})) ((near c {number!r})) "
-            f':ruleset facts :name "near {number!r}")',
+            f"(rule ((= s (scalar c)) (= g (grain (dtype c))) (<= (abs (- s {number!r})) (* g {size!r}))) "
+            f'((near c {number!r})) :ruleset facts :name "near {number!r}")',
         )
     return lines

@@ -8,6 +8,8 @@ An operator of the table is a constructor of sort ``Tensor`` (of sort ``Multi`` 
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+from types import MappingProxyType
 from typing import TYPE_CHECKING, Final
 
 from ir.operators import OPERATORS, Kind, Operator
@@ -33,7 +35,16 @@ SORT_OF_KIND: Final = {
 HANDLES: Final = {"Tensor": "tensor-at", "Multi": "multi-at", "TList": "list-at"}
 """For each sort of e-classes the function that gives them numbers: ``(tensor-at 17)`` is an e-class."""
 
+GRAINS: Final[Mapping[int, float]] = MappingProxyType(
+    {**dict.fromkeys((1, 2, 3, 4, 5, 6, 7, 10, 12, 13, 16), 1e-6), 11: 1e-15}
+)
+"""Relative difference up to which a constant of an element type counts as the number a rule names.
+
+Exporters round to float32. In float64 a number that was rounded so is another number.
+"""
+
 FACTS_TEXT: Final = """
+(function grain (i64) f64 :merge old)
 (function shape (Tensor) Dims :merge old)
 (function dtype (Tensor) i64 :merge old)
 (function rank (Tensor) i64 :merge old)
@@ -113,6 +124,7 @@ def schema_text(operators: Iterable[str] = OPERATORS) -> str:
         "  (sort IVec (Vec i64)))",
         *(f"(function {function} (i64) {sort} :no-merge)" for sort, function in HANDLES.items()),
         FACTS_TEXT,
+        *(f"(set (grain {dtype}) {grain!r})" for dtype, grain in GRAINS.items()),
     ]
     return "\n".join(lines)
 

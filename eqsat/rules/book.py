@@ -27,7 +27,7 @@ class DropReason(StrEnum):
     SKIPPED = "left out by name"
     NOT_ENABLED = "approximates, and is not switched on"
     TIER_OFF = "is in a tier that is not switched on"
-    ASSUMES_FINITE = "assumes finite values"
+    ASSUMES_FINITE = "may change where values are infinite or NaN"
     UNAVAILABLE = "makes an operator that is not available here"
 
 

@@ -11,7 +11,8 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final, assert_never, final
 
 from eqsat.egraph.egglog import Expr, Var
-from eqsat.egraph.language import NEAR_RELATIVE, NEAR_SMALLEST
+from eqsat.egraph.language import NEAR_SMALLEST
+from eqsat.egraph.schema import GRAINS
 from eqsat.ruletools.pattern import (
     Bindings,
     Demand,
@@ -228,7 +229,7 @@ def _rows(demand: Holds, bindings: Bindings, tables: Tables) -> Iterator[Binding
     if demand.relation == "near" and all(is_bound(each, bindings) for each in demand.arguments):
         # A session knows this fact only for the numbers that rules ask for which can match.
         value, number = (value_of(each, bindings) for each in demand.arguments)
-        if _is_near(tables.value("scalar", (value,)), number):
+        if _is_near(tables.value("scalar", (value,)), number, tables.value("dtype", (value,))):
             yield bindings
         return
     for row in tables.rows(demand.relation):
@@ -237,10 +238,11 @@ def _rows(demand: Holds, bindings: Bindings, tables: Tables) -> Iterator[Binding
             yield found
 
 
-def _is_near(found: Binding | None, number: Binding) -> bool:
+def _is_near(found: Binding | None, number: Binding, dtype: Binding | None) -> bool:
     if not isinstance(found, float | int) or not isinstance(number, float | int):
         return False
-    return abs(found - number) <= NEAR_RELATIVE * max(abs(number), NEAR_SMALLEST)
+    grain = GRAINS.get(dtype, 0.0) if isinstance(dtype, int) else 0.0
+    return abs(found - number) <= grain * max(abs(number), NEAR_SMALLEST)
 
 
 def _equal(demand: Equal, bindings: Bindings) -> Iterator[Bindings]:

@@ -159,40 +159,36 @@ class Agreement:
         return common or found
 
     def _take(self, handle: int, enode: ENode, value: Value | _Failure, *, is_loaded: bool) -> None:
-        outcomes = [self._outcomes[index] for index in self._owned(handle, enode)]
+        owned = self._owned(handle, enode)
+        outcomes = [self._outcomes[index] for index in owned]
         if isinstance(value, UnevaluableError | ImpossibleError):
-            for outcome in outcomes:
-                if is_loaded:
-                    outcome.is_evaluated = False
-                elif isinstance(value, ImpossibleError):
-                    outcome.disagreements.append(Disagreement(handle, enode, f"cannot exist: {value}"))
-                else:
-                    outcome.unknown = outcome.unknown or str(value)
-            return
-        if is_loaded and not _is_finite(value):
-            self._strange |= self._owned(handle, enode)
-        lost = "" if is_loaded else self._loss(handle, enode, value)
-        for outcome in outcomes if lost else ():
-            outcome.disagreements.append(Disagreement(handle, enode, lost))
-        if handle not in self.values:
+            _take_failure(value, Disagreement(handle, enode, f"cannot exist: {value}"), outcomes, is_loaded=is_loaded)
+        elif handle in self.values:
+            self._take_form(handle, enode, value, owned)
+        else:
+            lost = "" if is_loaded else self._loss(handle, enode, value)
+            for outcome in outcomes if lost else ():
+                outcome.disagreements.append(Disagreement(handle, enode, lost))
             self._define(handle, enode, value)
+            if is_loaded and not _is_finite(value):
+                self._strange |= owned
             if is_loaded and (self._is_out_of_scope(value) or self._is_mistyped(handle, value)):
                 for outcome in outcomes:
                     outcome.is_evaluated = False
-            return
-        is_by_kind = any(self._parts.parts[index].drawn.has_extremes for index in self._owned(handle, enode))
+
+    def _take_form(self, handle: int, enode: ENode, value: Value, owned: frozenset[int]) -> None:
+        """Compare a further form of a value with that value."""
+        is_by_kind = any(self._parts.parts[index].drawn.has_extremes for index in owned)
         message = self._compare(self.values[handle], value, is_by_kind=is_by_kind)
-        for outcome in outcomes:
-            if message is None:
-                continue
+        for index in owned if message is not None else ():
             if message:
-                outcome.disagreements.append(Disagreement(handle, enode, message))
+                self._outcomes[index].disagreements.append(Disagreement(handle, enode, message))
             else:
-                outcome.num_forms += 1
+                self._outcomes[index].num_forms += 1
 
     def _loss(self, handle: int, enode: ENode, value: Value) -> str:
         """What a new constant has lost of its parts; nothing where the model itself has infinite values already."""
-        if handle in self.values or handle not in self._constants or not enode.is_operator:
+        if handle not in self._constants or not enode.is_operator:
             return ""
         if not isinstance(value, np.ndarray) or self._owned(handle, enode) & self._strange:
             return ""
@@ -311,6 +307,17 @@ def _told(error: _Failure) -> _Failure:
     An e-graph must be freed by the thread that made it, which the collector of such circles does not care about.
     """
     return type(error)(str(error))
+
+
+def _take_failure(error: _Failure, why: Disagreement, outcomes: Sequence[Outcome], *, is_loaded: bool) -> None:
+    """Note that a node has no value: what was loaded must have one, and what a rule makes must be able to exist."""
+    for outcome in outcomes:
+        if is_loaded:
+            outcome.is_evaluated = False
+        elif isinstance(error, ImpossibleError):
+            outcome.disagreements.append(why)
+        else:
+            outcome.unknown = outcome.unknown or str(error)
 
 
 def _is_finite(value: Value) -> bool:

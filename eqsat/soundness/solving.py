@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Sequence
 from typing import TYPE_CHECKING, Final, TypeAlias, final
 
+from eqsat.egraph.schema import GRAINS
 from eqsat.soundness.pattern import Atom, ConflictError, Pattern
 from eqsat.soundness.primitives import CONDITIONS, NoValueError, compute, inverted
 from ir.types import TensorType
@@ -123,6 +124,8 @@ class Knowledge:
 
     def _function(self, atom: Atom) -> bool:
         tensor = atom.arguments[0]
+        if atom.name == "grain":
+            return self._grain(atom)
         if atom.name not in _READ or tensor not in self.types:
             return False
         type_ = self.types[tensor]
@@ -132,6 +135,15 @@ class Knowledge:
         if value is None:
             raise ConflictError("a scalar has no last dimension")
         return self.set(atom.result, value)
+
+    def _grain(self, atom: Atom) -> bool:
+        """How close a number must be to the one that a rule names hangs on its element type alone."""
+        dtype = self.values.get(atom.arguments[0])
+        if not isinstance(dtype, int):
+            return False
+        if dtype not in GRAINS:
+            raise ConflictError("no number of this element type is close to another")
+        return self.set(atom.result, GRAINS[dtype])
 
     def _primitive(self, atom: Atom) -> bool:
         if not self._hidden.isdisjoint((*atom.arguments, atom.result)):

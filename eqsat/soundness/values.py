@@ -127,21 +127,27 @@ def restyled(drawn: Drawn, style: Style, rng: np.random.Generator) -> Drawn:
 
 
 def stretched(drawn: Drawn, rng: np.random.Generator) -> Drawn:
-    """Return an instance one constant of which is as large or as small as its element type allows, at random."""
-    free = [each for each in drawn.leaves.values() if each.is_constant and each.is_free and each.array.dtype.kind == "f"]
-    if not free:
-        return drawn
-    leaf = free[int(rng.integers(len(free)))]
-    largest = np.log10(float(np.finfo(leaf.array.dtype).max))
-    with np.errstate(all="ignore"):
-        array = (leaf.array.astype(np.float64) * 10.0 ** rng.uniform(-largest, largest)).astype(leaf.array.dtype)
-    return replace(drawn, leaves={**drawn.leaves, leaf.name: replace(leaf, array=array)}, has_extremes=True)
+    """Return an instance most of whose constants are as large or as small as their element type allows, at random."""
+    leaves = dict(drawn.leaves)
+    for name, leaf in drawn.leaves.items():
+        if (
+            not (leaf.is_constant and leaf.is_free and leaf.array.dtype.kind == "f")
+            or rng.random() < _SHARE_UNSTRETCHED
+        ):
+            continue
+        largest = np.log10(float(np.finfo(leaf.array.dtype).max))
+        with np.errstate(all="ignore"):
+            array = leaf.array.astype(np.float64) * 10.0 ** rng.uniform(-largest, largest)
+            leaves[name] = replace(leaf, array=array.astype(leaf.array.dtype))
+    return replace(drawn, leaves=leaves, has_extremes=True)
 
 
 def spared(style: Style, leaf: HasConstancy) -> Style:
     """Return the style for a leaf: a constant is neither NaN nor infinite by chance."""
     return Style.NORMAL if leaf.is_constant and style in {Style.SPECIAL, Style.UNDEFINED} else style
 
+
+_SHARE_UNSTRETCHED: Final = 0.3
 
 EXTREMES: Final = frozenset({Style.SPECIAL, Style.EXTREME})
 """Styles with numbers next to which all others vanish."""

@@ -1,11 +1,19 @@
-"""What constants hold: halves that are the same, triangles."""
+"""What constants hold: their range, halves that are the same, triangles."""
 
 from __future__ import annotations
 
 import numpy as np
 import pytest
 
-from eqsat.egraph.constant_facts import Triangle, has_equal_halves, has_equal_pairs, triangle_of
+from eqsat.egraph.constant_facts import (
+    MAX_SCANNED,
+    Range,
+    Triangle,
+    has_equal_halves,
+    has_equal_pairs,
+    range_of,
+    triangle_of,
+)
 
 LOWEST = float(np.finfo(np.float32).min)
 
@@ -84,3 +92,39 @@ def test_what_is_no_triangle() -> None:
         np.tri(4, dtype=np.int64),
     ):
         assert triangle_of(array) is None
+
+
+@pytest.mark.parametrize(
+    ("elements", "found"),
+    [
+        ([-3.0, 0.5, 2.0], Range(largest=3.0, least=0.5, has_zero=False, has_negative=True)),
+        ([0.0, 4.0], Range(largest=4.0, least=4.0, has_zero=True, has_negative=False)),
+        ([0.0, 0.0], Range(largest=0.0, least=None, has_zero=True, has_negative=False)),
+    ],
+)
+def test_the_range_of_numbers(elements: list[float], found: Range) -> None:
+    assert range_of(np.array(elements, np.float32)) == found
+    assert range_of(np.array(elements, np.float16)) == found
+
+
+def test_a_subnormal_number_is_the_least_and_no_zero() -> None:
+    assert range_of(np.array([1e-40, 1.0], np.float32)) == Range(
+        largest=1.0, least=float(np.float32(1e-40)), has_zero=False, has_negative=False
+    )
+
+
+@pytest.mark.parametrize("element", [np.nan, np.inf, -np.inf])
+def test_what_is_not_finite_has_no_range(element: float) -> None:
+    assert range_of(np.array([1.0, element], np.float32)) is None
+    assert range_of(np.zeros((0, 3), np.float32)) is None
+
+
+def test_the_least_of_many_numbers_is_not_looked_for() -> None:
+    found = range_of(np.ones(MAX_SCANNED + 1, np.float32))
+    assert found == Range(largest=1.0, least=None, has_zero=True, has_negative=False)
+
+
+def test_the_lowest_integer_has_a_magnitude() -> None:
+    found = range_of(np.array([np.iinfo(np.int8).min, 1], np.int8))
+    assert found is not None
+    assert found.largest == 128.0

@@ -5,21 +5,16 @@ from __future__ import annotations
 import subprocess
 import sys
 from dataclasses import replace
-from functools import cache
 from pathlib import Path
 
 import pytest
 
-from eqsat.rules import Rule, RuleBook, load_rules, read_rules
+from eqsat.rules import Rule, RuleBook, read_rules
 from eqsat.runtime import Runtime
 from eqsat.soundness.claims import claims, is_judged_alone
 from eqsat.soundness.judge import judge
 from eqsat.soundness.verdict import Level
-
-
-@cache
-def shipped() -> RuleBook:
-    return load_rules()
+from tests.soundness.books import shipped
 
 
 def fact(text: str) -> Rule:

@@ -2,22 +2,16 @@
 
 from __future__ import annotations
 
-from functools import cache
-
 import numpy as np
 import pytest
 
-from eqsat.rules import Rule, RuleBook, load_rules, read_rules
+from eqsat.rules import Rule, read_rules
 from eqsat.rules.instances import Apply, Drawn
 from eqsat.soundness.generate import ConflictError, Generator
 from eqsat.soundness.parts import together
 from eqsat.soundness.pattern import Patterns
 from eqsat.soundness.values import Style
-
-
-@cache
-def shipped() -> RuleBook:
-    return load_rules()
+from tests.soundness.books import shipped
 
 
 def own(text: str) -> Rule:

@@ -16,6 +16,7 @@ from eqsat.soundness.judge import judge
 from eqsat.soundness.proof import NUM_SHAPES, is_telling, is_usable, prove, prove_only, simplified
 from eqsat.soundness.trial import Trials
 from eqsat.soundness.verdict import Level
+from tests.soundness.books import shipped
 
 WRONG = Path(__file__).with_name("wrong_rules.egg")
 
@@ -53,11 +54,6 @@ MUTATIONS = [
     ("div-div-constants", "(Div x (Mul a b))", "(Div (Mul x a) b)"),
     ("softmax-plain-chain", "(Softmax x a)", "(LogSoftmax x a)"),
 ]  # fmt: skip
-
-
-@cache
-def shipped() -> RuleBook:
-    return load_rules()
 
 
 @cache

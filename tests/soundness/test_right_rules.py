@@ -4,14 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import replace
-from functools import cache
 
 import pytest
 
-from eqsat.rules import RuleBook, load_rules, read_rules
+from eqsat.rules import RuleBook
 from eqsat.runtime import Runtime
 from eqsat.soundness.judge import judge
 from eqsat.soundness.verdict import Level
+from tests.soundness.books import shipped, with_rules
 
 RIGHT = [
     "matmul-constants", "matmul-distribute-left", "matmul-transpose", "gemm-add", "mul-one", "add-zero", "relu-relu",
@@ -21,25 +21,11 @@ RIGHT = [
 ]  # fmt: skip
 
 
-@cache
-def shipped() -> RuleBook:
-    return load_rules()
-
-
 def without_instances(name: str) -> RuleBook:
     rules = tuple(
         replace(rule, instances=(), near_misses=()) if rule.name == name else rule for rule in shipped().rules
     )
     return replace(shipped(), rules=rules)
-
-
-def with_rules(text: str) -> RuleBook:
-    own = read_rules([(text, "own.egg")])
-    return replace(
-        shipped(),
-        rules=(*shipped().rules, *own.rules),
-        declarations=(*shipped().declarations, *own.declarations),
-    )
 
 
 @pytest.mark.parametrize("name", RIGHT)
