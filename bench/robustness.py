@@ -221,7 +221,7 @@ def hostile_databases() -> Iterator[Row]:
                 ),
             )
             fault = end.fault or ("" if end.exit_code == 0 else f"exit code {end.exit_code}")
-            fault = fault or _wrong_output(place, runtime)
+            fault = fault or wrong_output(place, runtime)
             if not fault and name in UNTOUCHED and _bytes(database) != before:
                 fault = "it was changed"
             with suppress(OSError):
@@ -258,11 +258,11 @@ def full_disks() -> Iterator[Row]:
                 )
                 fault = end.fault
                 if not fault and end.exit_code == 0:
-                    fault = "" if disk.output is None else _wrong_output(place, runtime, disk.output)
+                    fault = "" if disk.output is None else wrong_output(place, runtime, disk.output)
                 elif not fault and (len(end.errors) != 1 or end.exit_code == 1):
                     fault = f"exit code {end.exit_code} and {len(end.errors)} error lines"
                 elif not fault and disk.output is not None and disk.output.exists() and end.exit_code != 0:
-                    fault = _wrong_output(place, runtime, disk.output)
+                    fault = wrong_output(place, runtime, disk.output)
             finally:
                 disk.undo()
             yield Row(
@@ -392,11 +392,11 @@ def _fault_of_killed(end: End, kind: signal.Signals, place: Place, runtime: Runt
         fault = f"{len(end.errors)} error lines"
     output = place.work / "out.onnx"
     if not fault and (output.exists() or end.exit_code == 0):
-        fault = _wrong_output(place, runtime)
+        fault = wrong_output(place, runtime)
     return fault
 
 
-def _wrong_output(place: Place, runtime: Runtime, output: Path | None = None) -> str:
+def wrong_output(place: Place, runtime: Runtime, output: Path | None = None) -> str:
     """Return what is wrong with an output of the small model; empty where nothing is."""
     output = place.work / "out.onnx" if output is None else output
     if not output.exists():

@@ -24,6 +24,9 @@ MARK: Final = "EQSAT_ROBUSTNESS"
 """Variable of the environment by which the processes of a run are found again."""
 
 DEFAULT_BUDGET_S: Final = 20.0
+LINGER_S = 3.0
+"""Seconds that the processes of a run get to end after the run itself."""
+
 GRACE_S: Final = 120.0
 """Seconds on top of the budget after which a run counts as hanging."""
 
@@ -189,9 +192,9 @@ def _read(stream: IO[bytes], said: list[bytes]) -> None:
         said.extend(stream)
 
 
-def survivors(mark: str, wait_s: float = 3.0) -> tuple[int, ...]:
+def survivors(mark: str) -> tuple[int, ...]:
     """Return the processes that still carry a mark in their environment, after a moment to end by themselves."""
-    deadline_s = time.monotonic() + wait_s
+    deadline_s = time.monotonic() + LINGER_S
     while True:
         found = tuple(pid for pid in _pids() if f"{MARK}={mark}".encode() in _environment_of(pid))
         if not found or time.monotonic() > deadline_s:
