@@ -27,6 +27,8 @@ class Draw(StrEnum):
     """Ordinary ones, with infinities and zeros among them."""
 
 
+FINITE_DRAWS: Final = frozenset({Draw.ORDINARY, Draw.HUGE, Draw.TINY, Draw.MIXED})
+
 ORDINARY_SIZES: Final[Mapping[str, int]] = {"N": 3, "M": 2, "K": 3, "L": 2}
 
 SIZES: Final[tuple[Mapping[str, int], ...]] = (

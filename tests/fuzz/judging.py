@@ -17,7 +17,7 @@ from eqsat.runtime.batch import PLAIN, ModelRun
 from eqsat.verify.judge import Judge, Observation, Runner, Verdict, is_as_unstable, perturbed
 from eqsat.verify.sensitivity import Sensitivity
 from eqsat.verify.tolerance import EQUAL, compare, tolerance
-from tests.fuzz.feeds import Draw
+from tests.fuzz.feeds import FINITE_DRAWS, Draw
 from tests.fuzz.running import run_all
 
 NUM_VARIATIONS: Final = 6
@@ -64,7 +64,8 @@ class Run:
 def difference(run: Run, found: Mapping[str, np.ndarray], floats: FloatClass, runtime: Runtime) -> str:
     """Return what a rewritten model computes that it must not, in words; empty where all is right.
 
-    Where a number on the way is infinite or NaN, only rules that keep such numbers promise anything.
+    Where a number on the way is infinite or NaN, only rules that keep such numbers promise anything; and where it became
+    so on the way, nobody does behind a sum, since the order of its terms, and so what overflows, is the kernel's own.
 
     Args:
         run: The run of the original.
@@ -82,6 +83,8 @@ def difference(run: Run, found: Mapping[str, np.ndarray], floats: FloatClass, ru
         if candidate.shape != reference.shape or candidate.dtype != reference.dtype:
             return _difference_of_types({name: reference}, found)
         sensitivity = run.sensitivities.get(name, Sensitivity())
+        if not run.is_regular and run.draw in FINITE_DRAWS and sensitivity.num_reductions:
+            continue
         allowed = EQUAL
         if reference.dtype.kind not in "iubO":
             bits, length = sensitivity.precision_bits, sensitivity.reduction_length
