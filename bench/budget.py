@@ -24,6 +24,7 @@ from rich.table import Table
 from bench import models
 from bench.latency import git
 from bench.spec import Size
+from ir.atomic_file import write_text
 
 KEPT = ("status", "reason", "latency", "seconds", "peak_rss_bytes")
 """What is kept of a run's report."""
@@ -94,7 +95,7 @@ def main(arguments: Sequence[str]) -> None:
             **runs,
         }
         options.json.parent.mkdir(parents=True, exist_ok=True)
-        options.json.write_text(json.dumps(document, indent=2) + "\n", encoding="utf-8")
+        write_text(options.json, json.dumps(document, indent=2) + "\n")
 
 
 if __name__ == "__main__":

@@ -30,6 +30,7 @@ from eqsat.egraph.enode import OPAQUE, STRUCTURE
 from eqsat.egraph.session import Session
 from eqsat.runtime.runtime import Runtime
 from eqsat.runtime.settings import CPU_PROVIDER, SessionSettings
+from ir.atomic_file import write_text
 from rl.env import EGraphEnv, Settings
 from rl.families import prices as family_prices
 from rl.families.prices import ANY, Fit, fitted, work_us
@@ -153,7 +154,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
         recorder = Recorder(pricer, deadline)
         collect(recorder, given.tasks, given.steps)
         found = document(recorder, runtime.device(CPU_PROVIDER).name)
-    given.json.write_text(json.dumps(found, indent=1) + "\n", encoding="utf-8")
+    write_text(given.json, json.dumps(found, indent=1) + "\n")
     print(f"{found['num_measurements']} measurements, median error {found['median_relative_error']:.0%}")
 
 

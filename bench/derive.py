@@ -33,6 +33,7 @@ from eqsat.errors import RulesError
 from eqsat.rules.book import RuleBook, load_rules
 from eqsat.search.interface import Arena, SearchBudget, StopReason
 from eqsat.search.saturation import Saturate
+from ir.atomic_file import write_text
 from ir.availability import available_operators
 from ir.reader import read
 
@@ -243,7 +244,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
             "enabled": given.enable,
             "results": [asdict(result) for result in results],
         }
-        given.json.write_text(json.dumps(document, indent=2) + "\n", encoding="utf-8")
+        write_text(given.json, json.dumps(document, indent=2) + "\n")
     return int(any(result.verdict is Verdict.NOT_DERIVED for result in results))
 
 

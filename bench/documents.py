@@ -6,6 +6,7 @@ import json
 from typing import TYPE_CHECKING, Any, Final
 
 from bench.latency import made_with
+from ir.atomic_file import write_text
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -24,4 +25,4 @@ def write_results(path: Path | None, document: Mapping[str, Any], *libraries: st
     """
     if path is not None:
         text = json.dumps({"schema": SCHEMA, **made_with(*libraries), **document}, indent=1)
-        path.write_text(text + "\n", encoding="utf-8")
+        write_text(path, text + "\n")

@@ -26,6 +26,7 @@ from bench.latency import git
 from bench.session import random_model
 from eqsat.extraction.greedy import greedy_dag
 from eqsat.rules.book import load_rules
+from ir.atomic_file import write_text
 from rl.env import EGraphEnv, Settings
 from rl.observation import FIRST_CANDIDATE, REBASE
 from rl.prices import TablePrices
@@ -157,7 +158,7 @@ def main() -> None:
             "results": results,
         }
         arguments.json.parent.mkdir(parents=True, exist_ok=True)
-        arguments.json.write_text(json.dumps(written, indent=2) + "\n", encoding="utf-8")
+        write_text(arguments.json, json.dumps(written, indent=2) + "\n")
 
 
 if __name__ == "__main__":

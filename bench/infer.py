@@ -44,6 +44,7 @@ from eqsat.soundness.closure import companions, only, standing_free
 from eqsat.soundness.parts import together
 from eqsat.synthesis import Inference, Proposal, Question, infer
 from eqsat.synthesis.derivation import Effort, derived, derived_instances
+from ir.atomic_file import write_text
 from ir.availability import available_operators
 from ir.operators import OPERATORS
 
@@ -326,7 +327,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     say(f"{len(found.proposals)} rules, {len(new)} of them new, {num_general} generalisations")
     say(f"{len(known.found)} of {len(known.found) + len(known.missed)} shipped rules rediscovered ({known.share:.0%})")
     text = json.dumps(document(found, known, derivable, seconds), indent=2)
-    given.json.write_text(text + "\n", encoding="utf-8")
+    write_text(given.json, text + "\n")
     return int(known.share < GOAL_SHARE or len(new) < GOAL_NEW)
 
 

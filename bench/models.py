@@ -13,7 +13,6 @@ import hashlib
 import re
 import shutil
 import sys
-import tempfile
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from importlib import metadata
@@ -25,6 +24,7 @@ from bench import light
 from bench.catalogue import MODELS
 from bench.inputs import sample
 from bench.spec import Attention, ModelSpec, Size, Variant
+from ir.atomic_file import replacing
 
 DEFAULT_OPSET = 18
 OPSETS = (18, 20, 23)
@@ -141,7 +141,8 @@ def export(
     if spec.architecture:
         export_architecture(choice, path, opset=opset, is_dynamic=dynamic)
     else:
-        write_atomically(light.with_weights(spec.name, seed=SEED).SerializeToString(), path)
+        with replacing(path) as part:
+            part.write_bytes(light.with_weights(spec.name, seed=SEED).SerializeToString())
     return path
 
 
@@ -175,14 +176,6 @@ def digest(spec: ModelSpec) -> str:
     for source in sources:
         content.update((here / source).read_bytes())
     return content.hexdigest()[:8]
-
-
-def write_atomically(content: bytes, path: Path) -> None:
-    """Write a file in a temporary folder beside ``path``, then rename it."""
-    with tempfile.TemporaryDirectory(dir=path.parent) as folder:
-        part = Path(folder) / path.name
-        part.write_bytes(content)
-        part.replace(path)
 
 
 def copy_export(path: Path, output: Path) -> None:

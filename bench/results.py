@@ -10,7 +10,7 @@ from enum import StrEnum
 from pathlib import Path
 from typing import Any
 
-from bench.models import write_atomically
+from ir.atomic_file import write_text
 
 SCHEMA = 1
 
@@ -177,4 +177,4 @@ def write_json(path: Path, rows: Sequence[ModelRow], *, contender: str, setting:
         "models": [asdict(row) for row in rows],
     }
     path.parent.mkdir(parents=True, exist_ok=True)
-    write_atomically((json.dumps(document, indent=1, allow_nan=False) + "\n").encode(), path)
+    write_text(path, json.dumps(document, indent=1, allow_nan=False) + "\n")

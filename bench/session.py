@@ -23,6 +23,7 @@ from onnx import TensorProto, helper, numpy_helper
 from bench.latency import git
 from eqsat.egraph.session import Session
 from eqsat.rules.book import load_rules
+from ir.atomic_file import write_text
 from ir.availability import available_operators
 from ir.reader import read
 
@@ -108,7 +109,7 @@ def main() -> None:
         machine = platform.processor() or platform.machine()
         result |= {"machine": machine, "egglog": version("egglog"), "commit": git("rev-parse", "HEAD")}
         arguments.json.parent.mkdir(parents=True, exist_ok=True)
-        arguments.json.write_text(json.dumps(result, indent=2) + "\n", encoding="utf-8")
+        write_text(arguments.json, json.dumps(result, indent=2) + "\n")
 
 
 if __name__ == "__main__":

@@ -15,10 +15,10 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Final, Literal, TypeVar, final
 
 from eqsat import output
-from eqsat.arguments import provider_names
+from eqsat.arguments import parse_growth, provider_names
 from eqsat.errors import UsageError
 from eqsat.events import Event
-from eqsat.job import Budget, Job, Prices, Target
+from eqsat.job import Budget, Growth, Job, Prices, Target
 from eqsat.report import Report, Status
 from eqsat.supervisor import Isolation, ignore, supervise
 
@@ -88,6 +88,7 @@ def optimize(
     skip_rules: Sequence[str] = (),
     enable_rules: Sequence[str] = (),
     target: Target | Literal["provider", "portable"] = Target.PROVIDER,
+    max_growth: str | int | None = None,
     strict: bool = False,
     checks: int = 3,
     seed: int = 0,
@@ -112,6 +113,8 @@ def optimize(
         skip_rules: Rules or groups of rules to leave out.
         enable_rules: Rules that are off by default (lossy ones) to use.
         target: ``"portable"`` allows standard ONNX operators only, ``"provider"`` the provider's own too.
+        max_growth: How much larger than the model its replacement may be: bytes, or a text such as ``"10%"``,
+            ``"1.5x"`` or ``"64MiB"``; None is 10 %, and at least 1 MiB.
         strict: Use the rules alone that keep infinities and NaN where they are.
         checks: Random inputs to verify the result on.
         seed: Seed of every random choice.
@@ -149,6 +152,7 @@ def optimize(
             prices=_member(Prices, prices, "prices"),
             budget=budget or Budget(),
             target=_member(Target, target, "target"),
+            max_growth=Growth() if max_growth is None else parse_growth(str(max_growth)),
             is_strict=strict,
             num_checks=checks,
             seed=seed,

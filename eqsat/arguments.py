@@ -7,6 +7,7 @@ from collections.abc import Iterable, Mapping
 from typing import Final
 
 from eqsat.errors import UsageError
+from eqsat.job import Growth
 
 _SHORT_PROVIDERS: Final[Mapping[str, str]] = {
     "cpu": "CPUExecutionProvider",
@@ -27,7 +28,7 @@ _BYTES: Final[Mapping[str, int]] = {
     "gib": 2**30,
 }
 
-_QUANTITY: Final = re.compile(r"\s*(\d+(?:\.\d*)?|\.\d+)\s*([a-zA-Z]*)\s*")
+_QUANTITY: Final = re.compile(r"\s*(\d+(?:\.\d*)?|\.\d+)\s*([a-zA-Z]*|%)\s*")
 _SHAPE: Final = re.compile(r"(?P<name>.+):(?P<dims>\d+(?:[,x]\d+)*)")
 
 
@@ -53,6 +54,23 @@ def parse_bytes(text: str) -> int:
     if num_bytes is None:
         raise UsageError(f"{text!r} is no amount of memory; write 6GiB, 500MB or a number of bytes")
     return int(num_bytes)
+
+
+def parse_growth(text: str) -> Growth:
+    """Return the growth of a file that ``0``, ``10%``, ``1.5x`` (times its size) or ``64MiB`` stand for.
+
+    Raises:
+        UsageError: It is none of these, or a factor below one.
+    """
+    match = _QUANTITY.fullmatch(text)
+    number, unit = (float(match[1]), match[2].lower()) if match is not None else (0.0, "?")
+    if unit == "%":
+        return Growth(share=number / 100, num_bytes=0)
+    if unit == "x" and number >= 1.0:
+        return Growth(share=number - 1.0, num_bytes=0)
+    if unit in _BYTES:
+        return Growth(share=0.0, num_bytes=int(number * _BYTES[unit]))
+    raise UsageError(f"{text!r} is no growth of a file; write 0, 10%, 1.5x or 64MiB")
 
 
 def _quantity(text: str, units: Mapping[str, float]) -> float | None:

@@ -26,6 +26,23 @@ class Prices(StrEnum):
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class Growth:
+    """How much larger than the input the output may be: by a share of it or by an amount, whichever is more.
+
+    Attributes:
+        share: Of the input's bytes, its external data included.
+        num_bytes: An amount.
+    """
+
+    share: float = 0.1
+    num_bytes: int = 2**20
+
+    def limit_bytes(self, input_bytes: int) -> int:
+        """Return the bytes by which the output of such an input may be larger."""
+        return max(int(self.share * input_bytes), self.num_bytes)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Budget:
     """Limits that hold: the parent process enforces them.
 
@@ -60,6 +77,7 @@ class Job:
         prices: Which prices are measured.
         budget: Limits.
         target: Which operators the result may use.
+        max_growth: How much larger than the input the output may be.
         is_strict: True leaves out every rule that may change where values are infinite or NaN.
         num_checks: Random inputs that the result is verified on.
         seed: Seed of every random choice.
@@ -80,6 +98,7 @@ class Job:
     prices: Prices = Prices.AUTO
     budget: Budget = field(default_factory=Budget)
     target: Target = Target.PROVIDER
+    max_growth: Growth = field(default_factory=Growth)
     is_strict: bool = False
     num_checks: int = 3
     seed: int = 0
@@ -99,5 +118,6 @@ class Job:
         fields["input_shapes"] = {name: tuple(shape) for name, shape in fields["input_shapes"].items()}
         fields["budget"] = Budget(**fields["budget"])
         fields["target"] = Target(fields["target"])
+        fields["max_growth"] = Growth(**fields["max_growth"])
         fields["prices"] = Prices(fields["prices"])
         return cls(**fields)

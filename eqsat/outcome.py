@@ -55,6 +55,13 @@ class Findings:
     warnings: list[str] = field(default_factory=list)
 
     @property
+    def input_bytes(self) -> int:
+        """Bytes of the input, its external data included."""
+        path = Path(self.job.input_path)
+        files = external_files(self.graph.model if self.graph is not None else load_model(path))
+        return path.stat().st_size + sum(file.stat().st_size for file in files)
+
+    @property
     def best_speedup(self) -> float | None:
         """Measured speed-up of the result so far."""
         result = self.comparison.results.get(1) if self.comparison is not None else None
@@ -64,7 +71,7 @@ class Findings:
 def unchanged_report(findings: Findings, reason: str) -> Report:
     """Return the report of a run that gives the input back."""
     counts = _counts(findings)
-    size = _input_bytes(findings)
+    size = findings.input_bytes
     return Report(
         status=Status.UNCHANGED,
         reason=reason,
@@ -110,7 +117,7 @@ def optimized_report(
         extraction=_extraction(findings),
         rules=tuple(RuleUse(name=name, applied=count) for name, count in uses),
         operators=OperatorCounts(before=_counts(findings), after=winner.built.operators),
-        size_bytes=SizeBytes(before=_input_bytes(findings), after=written_bytes(winner.built.path)),
+        size_bytes=SizeBytes(before=findings.input_bytes, after=written_bytes(winner.built.path)),
         seconds=dict(findings.seconds),
         versions=_versions(),
         warnings=tuple(findings.warnings),
@@ -154,12 +161,6 @@ def _extraction(findings: Findings) -> Extraction | None:
 
 def _counts(findings: Findings) -> dict[str, int]:
     return {} if findings.graph is None else operator_counts(findings.graph.model.graph)
-
-
-def _input_bytes(findings: Findings) -> int:
-    path = Path(findings.job.input_path)
-    files = external_files(findings.graph.model if findings.graph is not None else load_model(path))
-    return path.stat().st_size + sum(file.stat().st_size for file in files)
 
 
 def _versions() -> dict[str, str]:

@@ -1,20 +1,20 @@
 """Where a run reads and writes: checked before any work is done, written at its end.
 
-Writing goes to a temporary name first, which is then renamed, external data before the ``.onnx`` file: whoever opens
-the output at any moment finds the old model or the new one, complete.
+Writing goes to a temporary name first, which is then renamed (:mod:`ir.atomic_file`), external data before the
+``.onnx`` file: whoever opens the output at any moment finds the old model or the new one, complete.
 """
 
 from __future__ import annotations
 
 import filecmp
 import os
-import tempfile
 from collections.abc import Callable
 from pathlib import Path
 from typing import Final
 
 from eqsat.errors import EqsatError, ModelError, UsageError
 from eqsat.job import Job
+from ir import atomic_file
 from ir.errors import InvalidModelError
 
 _SUFFIX: Final = ".onnx"
@@ -49,50 +49,65 @@ def check_output(input_path: Path, output_path: Path) -> None:
     """Check that the result can go to ``output_path`` without harm to the input.
 
     Raises:
-        UsageError: It is the input, no ``.onnx`` name, a folder, or in a folder that is missing or not writable.
+        UsageError: It is the input, no ``.onnx`` name, nothing to write to, or in a folder that is missing or not
+            writable.
     """
     if output_path.suffix != _SUFFIX:
         raise UsageError(f"OUTPUT {output_path} does not end in {_SUFFIX}")
-    if output_path.is_dir():
-        raise UsageError(f"OUTPUT {output_path} is a folder; give a file name in it")
+    _check_writable("OUTPUT", output_path)
     if output_path.exists() and output_path.samefile(input_path):
         raise UsageError(f"OUTPUT {output_path} is the input, which is never overwritten; give another name")
-    _check_writable(output_path.parent)
 
 
 def check_report(path: Path, job: Job) -> None:
     """Check that a report can be written to ``path``.
 
     Raises:
-        UsageError: It is the input, the output, a folder, or in a folder that is not writable.
+        UsageError: It is the input, the output, nothing to write to, or in a folder that is not writable.
     """
-    if path.is_dir():
-        raise UsageError(f"--json {path} is a folder; give a file name in it")
+    _check_writable("--json", path)
     if path.resolve() in {Path(taken).resolve() for taken in (job.input_path, job.output_path) if taken}:
         raise UsageError(f"--json {path} is the model; give another name")
-    _check_writable(path.parent)
 
 
-def _check_writable(folder: Path) -> None:
-    if not folder.is_dir():
-        raise UsageError(f"the folder {folder} does not exist; make it first")
+def make_folder(folder: Path) -> None:
+    """Make a folder for results, where it is not there yet.
+
+    Raises:
+        UsageError: It cannot be made or written to.
+    """
     try:
-        with tempfile.TemporaryFile(dir=folder):
-            pass
+        folder.mkdir(parents=True, exist_ok=True)
+        atomic_file.check_writable(folder / "result")
     except OSError as error:
-        raise UsageError(f"the folder {folder} cannot be written to: {error.strerror}") from error
+        raise UsageError(f"the folder {folder} cannot be made or written to: {error.strerror}") from None
+
+
+def _check_writable(what: str, path: Path) -> None:
+    if path.is_dir():
+        raise UsageError(f"{what} {path} is a folder; give a file name in it")
+    try:
+        atomic_file.check_writable(path)
+    except OSError as error:
+        folder = Path(os.path.realpath(path)).parent
+        if not folder.is_dir():
+            raise UsageError(f"the folder {folder} does not exist; make it first") from None
+        refused = f"{what} {path}" if path.exists() and not path.is_file() else f"the folder {folder}"
+        raise UsageError(f"{refused} cannot be written to: {error.strerror}") from error
 
 
 def write_input_copy(input_path: Path, output_path: Path) -> None:
     """Put the input at ``output_path``, byte for byte, with its external data.
 
     Raises:
-        UsageError: The output's folder already has other external data under the same name.
+        UsageError: The output's folder already has other external data under the same name, or the output is the data
+            of the input.
         EqsatError: The output cannot be written.
     """
     from ir.onnx_file import copy_model
 
     source_folder = input_path.parent.resolve()
+    _check_apart(output_path, input_path)
     for data in _external_files(input_path):
         goal = output_path.parent.resolve() / data.resolve().relative_to(source_folder)
         if goal.exists() and not (goal.samefile(data) or filecmp.cmp(goal, data, shallow=False)):
@@ -104,30 +119,31 @@ def write_result(model_path: Path, output_path: Path, *, input_path: Path) -> No
     """Put the model that the worker left at ``output_path``; its external data, if any, is named after the output.
 
     Raises:
-        UsageError: The output's external data would overwrite the input's.
+        UsageError: The output or its external data would overwrite the input's data.
         EqsatError: The output cannot be written.
     """
     from ir.onnx_file import move_model
 
-    data_path = output_path.with_name(f"{output_path.name}.data")
-    if data_path.exists() and any(data_path.samefile(data) for data in _external_files(input_path)):
-        raise UsageError(f"{data_path} holds the data of the input and would be overwritten; give OUTPUT another name")
+    for path in (output_path, output_path.with_name(f"{output_path.name}.data")):
+        _check_apart(path, input_path)
     _write(move_model, model_path, output_path)
 
 
 def write_text(path: Path, text: str) -> None:
-    """Put ``text`` into the file ``path`` in one step.
+    """Put ``text`` into ``path``: a regular file in one step, a pipe or a device by writing into it.
 
     Raises:
-        EqsatError: The file cannot be written.
+        EqsatError: It cannot be written.
     """
-    staged = path.with_name(f".{path.name}.{os.getpid()}.tmp")
     try:
-        staged.write_text(text, encoding="utf-8")
-        staged.replace(path)
+        atomic_file.write_text(path, text)
     except OSError as error:
-        staged.unlink(missing_ok=True)
         raise EqsatError(f"{path} cannot be written: {error.strerror}") from error
+
+
+def _check_apart(path: Path, input_path: Path) -> None:
+    if path.exists() and any(path.samefile(data) for data in _external_files(input_path)):
+        raise UsageError(f"{path} holds the data of the input and would be overwritten; give OUTPUT another name")
 
 
 def _external_files(model_path: Path) -> tuple[Path, ...]:

@@ -247,10 +247,7 @@ def _judged(order: Order, limits: Limits) -> Iterator[Judged]:
 def _write_script(folder: Path | None, judged: Judged) -> Path | None:
     if folder is None or not judged.script:
         return None
-    try:
-        folder.mkdir(parents=True, exist_ok=True)
-    except OSError as error:
-        raise UsageError(f"{folder} cannot be made: {error.strerror or error}") from None
+    output.make_folder(folder)
     path = folder / f"{judged.rule}.py"
     output.write_text(path, judged.script)
     return path

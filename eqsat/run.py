@@ -13,7 +13,7 @@ import eqsat
 from eqsat import arguments, output
 from eqsat.errors import INTERRUPTED_EXIT_CODE, UsageError
 from eqsat.face import InterruptedRunError, call
-from eqsat.job import Budget, Job, Prices, Target
+from eqsat.job import Budget, Growth, Job, Prices, Target
 from eqsat.learned import SEARCHES
 from eqsat.report import Ending, Report
 from eqsat.screen import Verbosity, console, headline, rules_table, screen, summary
@@ -74,6 +74,13 @@ def run(
     target: Annotated[
         Target, typer.Option(help="portable: standard ONNX operators only; provider: the provider's own too.")
     ] = Target.PROVIDER,
+    max_growth: Annotated[
+        str | None,
+        typer.Option(
+            metavar="SIZE",
+            help="How much larger than INPUT OUTPUT may be: 0, 10%, 1.5x or 64MiB.  [default: 10%, at least 1MiB]",
+        ),
+    ] = None,
     strict: Annotated[
         bool, typer.Option("--strict", help="Use the rules alone that keep infinities and NaN where they are.")
     ] = False,
@@ -129,6 +136,7 @@ def run(
             max_enodes=max_enodes,
         ),
         target=target,
+        max_growth=arguments.parse_growth(max_growth) if max_growth is not None else Growth(),
         is_strict=strict,
         num_checks=check,
         seed=seed,

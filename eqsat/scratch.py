@@ -20,6 +20,7 @@ from pathlib import Path
 from typing import Final
 
 from eqsat.report import Report, Status
+from ir.atomic_file import write_text
 
 _BEST_FILE: Final = "best.json"
 
@@ -62,9 +63,8 @@ def keep_best(
         folder.mkdir()
         write_model(folder / model_name)
         model = f"{folder.name}/{model_name}"
-    pending = scratch / f"{_BEST_FILE}.new"
-    pending.write_text(json.dumps({"model": model, "report": report.to_record()}), encoding="utf-8")
-    pending.replace(scratch / _BEST_FILE)
+    text = json.dumps({"model": model, "report": report.to_record()})
+    write_text(scratch / _BEST_FILE, text, is_durable=False)
     if previous is not None and previous.model_path is not None:
         shutil.rmtree(previous.model_path.parent)
 

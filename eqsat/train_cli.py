@@ -9,6 +9,7 @@ import typer
 
 from eqsat import arguments
 from eqsat.errors import ModelError
+from eqsat.output import make_folder
 from ir.errors import InvalidModelError
 
 
@@ -33,6 +34,7 @@ def train(
 
     FOLDER/best is then the policy: eqsat run MODEL.onnx --search ppo --search-option policy=FOLDER/best
     """
+    make_folder(output)
     from rl.config import DEFAULT
     from rl.training_command import run_training
 

@@ -244,7 +244,7 @@ def _root_mean_square_norm(
     value = made("Cast", (inputs[0],), f"{prefix}/wide", to=dtype) if is_widened else inputs[0]
     square = made("Pow", (value, two), f"{prefix}/square")
     types[square] = TensorType(dtype, source.shape)
-    columns = {"axes": tuple(range(axis, 0)), "keepdims": 1}
+    columns: dict[str, AttributeValue] = {"axes": tuple(range(axis, 0)), "keepdims": 1}
     mean = _reduce(OPERATORS["ReduceMean"], (square,), (f"{prefix}/mean",), columns, wide)
     nodes.extend(mean.nodes)
     shifted = made("Add", (f"{prefix}/mean", shift), f"{prefix}/shifted")

@@ -17,6 +17,7 @@ from safetensors.torch import load_file, save_file
 from torch import Tensor
 
 from eqsat.errors import UsageError
+from ir.atomic_file import replacing, write_text
 from rl.network import Network, NetworkConfig
 from rl.statistics import FeatureStatistics
 
@@ -79,18 +80,15 @@ class Checkpoint:
 def save(checkpoint: Checkpoint, folder: Path) -> None:
     """Write a checkpoint into a folder, which is made where it is missing; a reader never sees half of a file."""
     folder.mkdir(parents=True, exist_ok=True)
-    weights = folder / (WEIGHTS + ".part")
-    save_file({name: each.contiguous() for name, each in checkpoint.weights.items()}, weights)
-    weights.replace(folder / WEIGHTS)
+    with replacing(folder / WEIGHTS) as weights:
+        save_file({name: each.contiguous() for name, each in checkpoint.weights.items()}, weights)
     described = {
         "format": FORMAT,
         "network": asdict(checkpoint.network),
         "notes": dict(checkpoint.notes),
         "statistics": json.loads(checkpoint.statistics.to_json()),
     }
-    description = folder / (DESCRIPTION + ".part")
-    description.write_text(json.dumps(described, indent=1) + "\n", encoding="utf-8")
-    description.replace(folder / DESCRIPTION)
+    write_text(folder / DESCRIPTION, json.dumps(described, indent=1) + "\n")
 
 
 def load(folder: Path) -> Checkpoint:

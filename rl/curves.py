@@ -8,6 +8,8 @@ from enum import StrEnum
 from pathlib import Path
 from typing import TYPE_CHECKING, Final, final
 
+from ir.atomic_file import write_text
+
 if TYPE_CHECKING:
     from types import TracebackType
 
@@ -53,7 +55,7 @@ class CurveLog:
         folder.mkdir(parents=True, exist_ok=True)
         self._path = folder / CURVES
         kept = [line for line in _lines(self._path) if json.loads(line)["update"] < first_update]
-        self._path.write_text("".join(line + "\n" for line in kept), encoding="utf-8")
+        write_text(self._path, "".join(line + "\n" for line in kept))
         self._board = _board(folder, first_update)
 
     def __enter__(self) -> CurveLog:

@@ -10,6 +10,7 @@ from safetensors import SafetensorError
 from safetensors.torch import load_file, save_file
 
 from eqsat.errors import UsageError
+from ir.atomic_file import replacing, write_text
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -49,12 +50,9 @@ def save_state(folder: Path, state: TrainingState, optimizer: torch.optim.Optimi
     """Write where a training stands; the state comes last, so that it is never ahead of the optimiser."""
     described = optimizer.state_dict()["state"]
     tensors = {f"{index}.{name}": each for index, parts in described.items() for name, each in parts.items()}
-    part = folder / (OPTIMIZER + ".part")
-    save_file({name: each.cpu().contiguous() for name, each in tensors.items()}, part)
-    part.replace(folder / OPTIMIZER)
-    part = folder / (STATE + ".part")
-    part.write_text(json.dumps(asdict(state), indent=1) + "\n", encoding="utf-8")
-    part.replace(folder / STATE)
+    with replacing(folder / OPTIMIZER) as part:
+        save_file({name: each.cpu().contiguous() for name, each in tensors.items()}, part)
+    write_text(folder / STATE, json.dumps(asdict(state), indent=1) + "\n")
 
 
 def load_state(folder: Path, optimizer: torch.optim.Optimizer) -> TrainingState:

@@ -2,4 +2,7 @@
 
 import os
 
+from eqsat.runtime.telemetry import switch_off
+
 os.environ.setdefault("OMP_NUM_THREADS", "1")
+switch_off()

@@ -1,7 +1,8 @@
 """Keeps measured prices between runs and shares them between processes.
 
 A price database is a cache: losing it costs time, never correctness. So nothing that can be wrong with the file
-reaches the caller as an exception; the prices then live in memory only, and one warning says so.
+reaches the caller as an exception; the prices then live in memory only, and one warning says so. A file is looked at
+without being opened for writing first: what is no price database of this version or an older one is never changed.
 """
 
 from __future__ import annotations
@@ -9,10 +10,11 @@ from __future__ import annotations
 import math
 import os
 import sqlite3
+import stat
 import threading
 import time
 from collections.abc import Callable, Iterable, Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import closing, contextmanager, suppress
 from dataclasses import astuple, dataclass
 from pathlib import Path
 from types import TracebackType
@@ -24,11 +26,17 @@ SCHEMA_VERSION: Final = 2
 """Stored in the file; a file of an older one is emptied, one of a newer one is left alone. Since 2 prices are told next
 to the yardstick."""
 
-BUSY_TIMEOUT_S: Final = 30.0
-"""How long to wait for another process to finish writing."""
+BUSY_TIMEOUT_S: Final = 10.0
+"""How long to wait for another process to finish writing; a price takes it milliseconds."""
 
 _RETRY_S: Final = 0.01
-"""Pause before the journal mode is asked for again."""
+"""Pause before a question is asked again that SQLite answered with busy at once."""
+
+MAX_US: Final = 1e12
+"""No price is longer: eleven days."""
+
+_MAX_TEXT_BYTES: Final = 2**24
+"""Longer texts are not read; a signature takes some hundred bytes."""
 
 _CREATE: Final = """
 CREATE TABLE prices (
@@ -51,18 +59,25 @@ WHERE signature = ? AND provider = ? AND device = ? AND threads = ? AND level = 
 """
 _UPSERT: Final = "INSERT OR REPLACE INTO prices VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?)"
 
-_CREATE_KERNELS: Final = (
-    """
-    CREATE TABLE IF NOT EXISTS kernels (
-        signature TEXT NOT NULL PRIMARY KEY,
-        name TEXT NOT NULL,
-        roofline_us REAL NOT NULL,
-        version INTEGER NOT NULL
-    ) WITHOUT ROWID
-    """,
-    "CREATE INDEX IF NOT EXISTS kernels_by_name ON kernels (name)",
-)
-_HAS_KERNELS: Final = "SELECT count(*) FROM sqlite_master WHERE name = 'kernels_by_name'"
+_CREATE_KERNELS: Final = """
+CREATE TABLE kernels (
+    signature TEXT NOT NULL PRIMARY KEY,
+    name TEXT NOT NULL,
+    roofline_us REAL NOT NULL,
+    version INTEGER NOT NULL
+) WITHOUT ROWID
+"""
+_SCHEMA: Final = {
+    "prices": _CREATE,
+    "kernels": _CREATE_KERNELS,
+    "kernels_by_name": "CREATE INDEX kernels_by_name ON kernels (name)",
+}
+"""Everything that a price database consists of, by name."""
+
+_MAGIC: Final = b"SQLite format 3\0"
+"""Begins every file of SQLite (sqlite.org/fileformat.html, section 1.3); SQLite takes a file of one byte for empty."""
+
+_SELECT_SCHEMA: Final = "SELECT name, sql FROM sqlite_master WHERE substr(name, 1, 7) <> 'sqlite_'"
 _UPSERT_KERNEL: Final = "INSERT OR REPLACE INTO kernels VALUES (?, ?, ?, ?)"
 _SELECT_OTHERS: Final = """
 SELECT signature, roofline_us, latency_us FROM kernels JOIN prices USING (signature)
@@ -103,7 +118,7 @@ class StoredPrice:
         measured_at: When, in seconds since 1970 (UTC).
 
     Raises:
-        ValueError: ``latency_us`` is negative or not finite.
+        ValueError: ``latency_us`` is negative, not finite or above :data:`MAX_US`, or another field is no number.
     """
 
     latency_us: float
@@ -112,12 +127,25 @@ class StoredPrice:
     measured_at: float
 
     def __post_init__(self) -> None:
-        if not (math.isfinite(self.latency_us) and self.latency_us >= 0):
-            raise ValueError(f"{self.latency_us} us is no price")
+        others = (self.spread, self.num_runs, self.measured_at)
+        if not (_is_time(self.latency_us) and all(map(_is_number, others))):
+            raise ValueError(f"{self.latency_us!r:.40} us is no price")
+
+
+def _is_number(value: object) -> bool:
+    return isinstance(value, int | float) and math.isfinite(value)
+
+
+def _is_time(value: object) -> bool:
+    return isinstance(value, int | float) and 0 <= value <= MAX_US
 
 
 def default_path() -> Path:
-    """Return the user's price database: ``eqsat/prices.sqlite`` in ``$XDG_CACHE_HOME``, or in ``~/.cache``."""
+    """Return the user's price database: ``eqsat/prices.sqlite`` in ``$XDG_CACHE_HOME``, or in ``~/.cache``.
+
+    Raises:
+        RuntimeError: The user has no home.
+    """
     configured = os.environ.get("XDG_CACHE_HOME", "")
     cache = Path(configured) if Path(configured).is_absolute() else Path.home() / ".cache"
     return cache / "eqsat" / "prices.sqlite"
@@ -134,17 +162,18 @@ class PriceDatabase:
             path: The file; :func:`default_path` where it is left out.
             on_warning: Is told, at most once, why prices are kept in memory only.
         """
-        self._path = default_path() if path is None else path
+        self._path = Path("prices.sqlite") if path is None else path
         self._on_warning = on_warning
         self._lock = threading.RLock()
         self._memory: dict[PriceKey, StoredPrice] = {}
         self._connection: sqlite3.Connection | None = None
         with self._falling_back():
+            if path is None:
+                self._path = default_path()
             self._path.parent.mkdir(parents=True, exist_ok=True)
-            self._connection = sqlite3.connect(
-                self._path, timeout=BUSY_TIMEOUT_S, isolation_level=None, check_same_thread=False
-            )
-            self._prepare(self._connection)
+            _check_file(self._path)
+            self._connection = _connect(self._path, "rwc")
+            _prepare(self._connection)
 
     def __enter__(self) -> Self:
         return self
@@ -191,7 +220,11 @@ class PriceDatabase:
         """
         with self._lock, self._falling_back():
             if self._connection is not None:
-                rows = [(name, kernel.name, kernel.roofline_us, KERNEL_VERSION) for name, kernel in kernels.items()]
+                rows = [
+                    (signature, kernel.name, kernel.roofline_us, KERNEL_VERSION)
+                    for signature, kernel in kernels.items()
+                    if _is_time(kernel.roofline_us)
+                ]
                 with _transaction(self._connection):
                     self._connection.executemany(_UPSERT_KERNEL, rows)
 
@@ -209,7 +242,7 @@ class PriceDatabase:
             if self._connection is not None:
                 for name in sorted(names):
                     rows = self._connection.execute(_SELECT_OTHERS, (name, KERNEL_VERSION, *where, most))
-                    found |= {signature: (Kernel(name, roofline), us) for signature, roofline, us in rows}
+                    found |= {signature: _stored_kernel(name, roofline, us) for signature, roofline, us in rows}
         return found
 
     def close(self) -> None:
@@ -224,36 +257,110 @@ class PriceDatabase:
         """Turn to memory for good when the file cannot be used."""
         try:
             yield
-        except (sqlite3.Error, OSError, ValueError) as error:
+        except (sqlite3.Error, OSError, ValueError, RuntimeError) as error:
             self.close()
-            self._on_warning(f"{self._path}: prices are not kept after this run ({error})")
+            why = " ".join(str(error).split())
+            self._on_warning(f"{self._path}: prices are not kept after this run ({why}); give another --cost-db")
 
-    def _prepare(self, connection: sqlite3.Connection) -> None:
-        _enter_wal_mode(connection)
-        connection.execute("PRAGMA synchronous = NORMAL")
-        if _schema_version(connection) == SCHEMA_VERSION and connection.execute(_HAS_KERNELS).fetchone()[0]:
+
+def _check_file(path: Path) -> None:
+    """Check, without changing it, that a file may become a price database: it is one, or empty, or not there.
+
+    Raises:
+        ValueError: It is something else, or of a newer version.
+        sqlite3.Error: It is damaged, or locked for long.
+        OSError: It cannot be read.
+    """
+    try:
+        status = path.stat()
+    except FileNotFoundError:
+        return
+    if not stat.S_ISREG(status.st_mode):
+        raise ValueError("it is no regular file")
+    if not os.access(path, os.R_OK | os.W_OK):
+        raise PermissionError("it cannot be written to")
+    with path.open("rb") as file:
+        magic = file.read(len(_MAGIC))
+    if not magic:
+        return
+    if magic != _MAGIC:
+        raise ValueError("it is no price database")
+    if not Path(f"{path.resolve()}-wal").exists():
+        with suppress(sqlite3.Error), closing(_connect(path, "ro&immutable=1")) as connection:
+            _check_schema(connection)
             return
-        with _transaction(connection):
-            version = _schema_version(connection)
-            if version > SCHEMA_VERSION:
-                raise ValueError(f"written by a newer version, schema {version}")
-            if version < SCHEMA_VERSION:
-                connection.execute("DROP TABLE IF EXISTS prices")
-                connection.execute(_CREATE)
-                connection.execute(f"PRAGMA user_version = {SCHEMA_VERSION}")
-            for statement in _CREATE_KERNELS:
-                connection.execute(statement)
+    with closing(_connect(path, "ro")) as connection:
+        _patiently(lambda: _check_schema(connection))
 
 
-def _enter_wal_mode(connection: sqlite3.Connection) -> None:
-    """Turn a new file to write-ahead logging, waiting for another process that does the same.
+def _connect(path: Path, mode: str) -> sqlite3.Connection:
+    """Connect to a file; nothing of it is read yet.
 
-    SQLite answers busy at once, without the connection's timeout, where two connections change the mode together.
+    Args:
+        path: The file.
+        mode: ``ro`` changes nothing, and with ``immutable=1`` makes no files beside it either, but is wrong where
+            another process writes just then; ``rwc`` makes the file where it is missing.
+    """
+    connection = sqlite3.connect(
+        f"{path.absolute().as_uri()}?mode={mode}",
+        uri=True,
+        timeout=BUSY_TIMEOUT_S,
+        isolation_level=None,
+        check_same_thread=False,
+    )
+    connection.setlimit(sqlite3.SQLITE_LIMIT_LENGTH, _MAX_TEXT_BYTES)
+    return connection
+
+
+def _check_schema(connection: sqlite3.Connection) -> bool:
+    """Return whether everything is there that a price database consists of.
+
+    Raises:
+        ValueError: It is of a newer version, or holds what no price database does.
+    """
+    version = _number(connection, "user_version")
+    found = connection.execute(_SELECT_SCHEMA).fetchall()
+    if version > SCHEMA_VERSION and (not found or "prices" in dict(found)):
+        raise ValueError(f"written by a newer version, schema {version}")
+    for name, sql in found:
+        if name not in _SCHEMA or str(sql).split() != _SCHEMA[name].split():
+            raise ValueError(f"it is no price database: it holds {name!r:.40}")
+    if _number(connection, "application_id"):
+        raise ValueError("it is no price database: another application has marked it as its own")
+    return version == SCHEMA_VERSION and len(found) == len(_SCHEMA)
+
+
+def _prepare(connection: sqlite3.Connection) -> None:
+    """Turn to write-ahead logging and make what is missing; an older version is emptied.
+
+    Raises:
+        ValueError: Meanwhile it has become something else.
+    """
+    _patiently(lambda: connection.execute("PRAGMA journal_mode = WAL"))
+    connection.execute("PRAGMA synchronous = NORMAL")
+    if _check_schema(connection):
+        return
+    with _transaction(connection):
+        _check_schema(connection)
+        if _number(connection, "user_version") < SCHEMA_VERSION:
+            connection.execute("DROP TABLE IF EXISTS prices")
+            connection.execute(f"PRAGMA user_version = {SCHEMA_VERSION}")
+        found = dict(connection.execute(_SELECT_SCHEMA))
+        for name, sql in _SCHEMA.items():
+            if name not in found:
+                connection.execute(sql)
+
+
+def _patiently(ask: Callable[[], object]) -> None:
+    """Ask SQLite something, and again while another process is in the way.
+
+    SQLite answers busy at once, without the connection's timeout, where two connections change the journal mode
+    together.
     """
     deadline = time.monotonic() + BUSY_TIMEOUT_S
     while True:
         try:
-            connection.execute("PRAGMA journal_mode = WAL")
+            ask()
         except sqlite3.OperationalError as error:
             if error.sqlite_errorcode & 0xFF != sqlite3.SQLITE_BUSY or time.monotonic() > deadline:
                 raise
@@ -274,10 +381,26 @@ def _transaction(connection: sqlite3.Connection) -> Iterator[None]:
     connection.execute("COMMIT")
 
 
-def _schema_version(connection: sqlite3.Connection) -> int:
-    return int(connection.execute("PRAGMA user_version").fetchone()[0])
+def _number(connection: sqlite3.Connection, pragma: str) -> int:
+    return int(connection.execute(f"PRAGMA {pragma}").fetchone()[0])
 
 
 def _stored_price(row: tuple[float, float, int, float]) -> StoredPrice:
+    """Return a row as a price.
+
+    Raises:
+        ValueError: It is none, whatever the file says.
+    """
     latency_us, spread, num_runs, measured_at = row
     return StoredPrice(latency_us=latency_us, spread=spread, num_runs=num_runs, measured_at=measured_at)
+
+
+def _stored_kernel(name: str, roofline_us: float, latency_us: float) -> tuple[Kernel, float]:
+    """Return a row as what a price is of, and the price.
+
+    Raises:
+        ValueError: It is neither, whatever the file says.
+    """
+    if not (_is_time(roofline_us) and _is_time(latency_us)):
+        raise ValueError(f"{latency_us!r:.40} us of {roofline_us!r:.40} us is no price")
+    return Kernel(name, roofline_us), latency_us

@@ -41,6 +41,9 @@ MIN_RUNS: Final = 45
 YARDSTICK: Final = "yardstick"
 """Signature under which it is kept how fast the device was when it was first measured; no micro-model has it."""
 
+MOST_DRIFT: Final = 100.0
+"""No device becomes so many times faster or slower: what was kept of the yardstick then is not of this device."""
+
 MOST_OTHERS: Final = 200
 """Prices of one kernel from which others are foretold, the latest ones: more tell little more."""
 
@@ -206,9 +209,12 @@ class Pricer:
         if self._yardstick_us is None:
             key = self._key(YARDSTICK)
             stored = self._database.get_many([key]).get(key)
-            if stored is None:
-                self._keep(YARDSTICK, measured.yardstick_us, measured)
-            self._yardstick_us = measured.yardstick_us if stored is None else stored.latency_us
+            now_us = measured.yardstick_us
+            if stored is not None and now_us / MOST_DRIFT <= stored.latency_us <= now_us * MOST_DRIFT:
+                self._yardstick_us = stored.latency_us
+            else:
+                self._yardstick_us = now_us
+                self._keep(YARDSTICK, now_us, measured)
         return self._yardstick_us
 
     def _keep(self, signature: str, latency_us: float, measured: Price) -> None:

@@ -123,10 +123,10 @@ class _Encoder:
         is_number = kind in "fiu"
         if not is_number and kind != "b":
             return
-        numbers = range_of(array) if is_number else None
-        if numbers is not None:
-            self._range_facts(term, numbers)
-        if numbers is not None or kind != "f" or array.size == 0:
+        found = range_of(array) if is_number else None
+        if found is not None:
+            self._range_facts(term, found)
+        if found is not None or kind != "f" or array.size == 0:
             self.facts.append(assert_fact(call("finite", term)))
         if is_number and array.size == 1 and array.ndim <= 1 and _is_exact(array):
             self.facts.append(set_value("scalar", [term], float_lit(float(array.reshape(-1)[0]))))

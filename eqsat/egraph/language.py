@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections import OrderedDict
 from dataclasses import dataclass
 from threading import Lock
 from typing import TYPE_CHECKING, Final, final
@@ -25,8 +24,8 @@ NEAR_SMALLEST: Final = 1e-3
 FIND: Final = "find"
 """Ruleset that finds the candidates of all rules."""
 
-MAX_KEPT: Final = 64
-"""Languages kept, those used last."""
+MAX_KEPT: Final = 32
+"""Languages kept, those used last; one takes about 9 MB."""
 
 _COMMUTATIVE: Final = frozenset(row.name for row in OPERATORS.values() if row.is_commutative)
 
@@ -73,25 +72,40 @@ def language_of(rules: RuleBook, used: Set[str]) -> Language:
 
 
 @final
+@dataclass(frozen=True, slots=True, kw_only=True, eq=False)
+class _Entry:
+    book: RuleBook
+    used: frozenset[str]
+    language: Language
+
+
+@final
 class _Kept:
-    """Languages by the rules themselves, not by what they say: comparing those would take as long as starting over."""
+    """Languages by what their rules say, so that a process that reads the same files again gets the same languages."""
 
     def __init__(self) -> None:
         self._lock = Lock()
-        self._found: OrderedDict[tuple[object, ...], tuple[RuleBook, Language]] = OrderedDict()
+        self._entries: list[_Entry] = []
 
     def find(self, rules: RuleBook, used: frozenset[str]) -> Language:
-        key = (tuple(map(id, rules.rules)), tuple(map(id, rules.declarations)), used)
         with self._lock:
-            if key in self._found:
-                self._found.move_to_end(key)
-                return self._found[key][1]
-        found = _made(relevant(rules, used), used)
+            books = {id(entry.book): entry.book for entry in self._entries}
+            # Rules that were read twice are kept once: what they say is compared, which is quick for the same objects.
+            book = next((each for each in books.values() if _says_the_same(each, rules)), rules)
+            for entry in self._entries:
+                if entry.book is book and entry.used == used:
+                    self._entries.remove(entry)
+                    self._entries.append(entry)
+                    return entry.language
+        found = _Entry(book=book, used=used, language=_made(relevant(book, used), used))
         with self._lock:
-            self._found[key] = (rules, found)  # the rules live on with it, so that no other takes their place in memory
-            while len(self._found) > MAX_KEPT:
-                self._found.popitem(last=False)
-        return found
+            self._entries.append(found)
+            del self._entries[:-MAX_KEPT]
+        return found.language
+
+
+def _says_the_same(one: RuleBook, other: RuleBook) -> bool:
+    return one.rules == other.rules and one.declarations == other.declarations
 
 
 _KEPT: Final = _Kept()

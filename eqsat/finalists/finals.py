@@ -24,7 +24,7 @@ from eqsat.runtime.intervals import MIN_PAIRS
 from eqsat.runtime.measurements import Comparison, Contender, ContenderResult, StopReason
 from eqsat.scratch import keep_best
 from eqsat.verify.verify import Verification, verify
-from ir.onnx_file import load_model, move_model, write_model
+from ir.onnx_file import load_model, move_model, write_model, written_bytes
 
 if TYPE_CHECKING:
     import numpy as np
@@ -48,6 +48,9 @@ CONFIRM_ROUNDS: Final = 15
 EARLY_SHARE: Final = 0.75
 """Share of the time left that may go into measuring the first finalist against the input, should it stay undecided
 for so long: without a result, nothing that is found later is worth anything."""
+
+_OPTIONS_BYTES: Final = 512
+"""What session options take in a model's metadata, at most."""
 
 QUICK_CHECKS: Final = 1
 """Random inputs at most on which a finalist is verified before it is measured."""
@@ -106,6 +109,8 @@ class Finals:
         self._progress = progress
         self._source = Path(self._job.input_path)
         self._folder = Path(self._job.scratch_dir)
+        self._input_bytes = findings.input_bytes
+        self._max_growth_bytes = self._job.max_growth.limit_bytes(self._input_bytes)
         self._refusals: list[str] = []
         self.input_failure = ""
         """Why ONNX Runtime refuses the input; empty where it does not."""
@@ -126,6 +131,7 @@ class Finals:
                 folder=self._folder,
                 clock=self._clock,
                 accepts=lambda built: self._accepts(explored, built),
+                max_growth_bytes=self._max_growth_bytes,
                 known_fingerprints=self._fingerprints(),
                 seed=self._job.seed,
             )
@@ -183,6 +189,14 @@ class Finals:
     # --- verifying ------------------------------------------------------------------------------------------
 
     def _accepts(self, explored: Explored, built: Built) -> bool:
+        growth_bytes = self._growth_bytes(built)
+        if growth_bytes > self._max_growth_bytes:
+            self._refusals.append(
+                f"a graph was refused: it is {growth_bytes} bytes larger than the input, "
+                f"and {self._max_growth_bytes} are allowed (--max-growth)"
+            )
+            self._progress.tell(Stage.VERIFY, self._refusals[-1])
+            return False
         with self._progress.stage(Stage.VERIFY, "checking a finalist"):
             found = self._check(explored, built, min(QUICK_CHECKS, self._job.num_checks), self._job.seed)
         if not found.is_equal:
@@ -190,6 +204,9 @@ class Finals:
             self._refusals.append(f"a graph was refused: {found.detail or found.reason} (rules: {used})")
             self._progress.tell(Stage.VERIFY, self._refusals[-1])
         return found.is_equal
+
+    def _growth_bytes(self, built: Built) -> int:
+        return written_bytes(built.path) - self._input_bytes
 
     def _verify(self, explored: Explored, built: Built) -> Verification:
         """The check that counts, on inputs that nothing was accepted by."""
@@ -273,6 +290,8 @@ class Finals:
 
     def _tuned(self, explored: Explored, winner: Finalist, report: Report) -> Report:
         """Try session options on top, and record them where the model runs clearly faster still."""
+        if self._growth_bytes(winner.built) + _OPTIONS_BYTES > self._max_growth_bytes:
+            return self._again(report)
         with self._progress.stage(Stage.MEASURE, "trying session options"):
             tuned = tune(
                 winner.built.path,

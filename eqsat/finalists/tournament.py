@@ -20,6 +20,7 @@ from eqsat.extraction.diverse import Variant, decide, variants
 from eqsat.extraction.problem import ExtractionProblem, NoSelectionError, Selection, forbid
 from eqsat.finalists.build import Built, build, discard
 from eqsat.finalists.culprits import culprits
+from eqsat.job import Growth
 from eqsat.runtime.errors import MeasurementError
 from eqsat.runtime.measurements import Contender
 from ir.writer import UnwritableError
@@ -98,6 +99,7 @@ class Tournament:
         folder: Where models are written.
         clock: Seconds on a clock that only goes forward.
         accepts: Says whether a model computes what it should; one that does not is out.
+        max_growth_bytes: How much larger than the model's constants those of a finalist may be.
         known_fingerprints: Of models that need no test, the input among them.
         seed: Of the measurements' orders.
         decisions: What was decided so far.
@@ -112,6 +114,7 @@ class Tournament:
     folder: Path
     clock: Callable[[], float]
     accepts: Callable[[Built], bool]
+    max_growth_bytes: int = Growth().num_bytes
     known_fingerprints: frozenset[str] = frozenset()
     seed: int = 0
     decisions: list[Decision] = field(default_factory=list)
@@ -173,7 +176,8 @@ class Tournament:
         self._count += 1
         path = self.folder / f"finalist-{self._count}.onnx"
         try:
-            built = build(self.session, self.priced.choice(selection), self.runtime, path)
+            choice = self.priced.choice(selection)
+            built = build(self.session, choice, self.runtime, path, max_growth_bytes=self.max_growth_bytes)
             fingerprint = self.runtime.optimized_fingerprint(path, self.settings)
             is_accepted = fingerprint not in known and self.accepts(built)
         except (UnwritableError, MeasurementError, NoSelectionError):

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 from eqsat.errors import ModelError
 from eqsat.runtime.settings import OptimizationLevel
+from eqsat.runtime.telemetry import switch_off
 
 if TYPE_CHECKING:
     import onnxruntime
@@ -28,6 +29,8 @@ def load(
 ) -> onnxruntime.InferenceSession:
     """Open a model with the session settings written into it; a model without any opens as ONNX Runtime's defaults say.
 
+    ONNX Runtime's telemetry is switched off first, where this is what imports ``onnxruntime``.
+
     Args:
         path: The model.
         providers: As ``onnxruntime.InferenceSession`` takes them; None is all that ONNX Runtime lists.
@@ -38,6 +41,7 @@ def load(
         ModelError: The settings in the model are of a kind this version does not know.
         Exception: Whatever ONNX Runtime raises for a model it refuses.
     """
+    switch_off()
     import onnxruntime
 
     from ir.onnx_file import read_metadata

@@ -5,7 +5,7 @@
     EqsatError
     ├── MeasurementError            one question that got no answer; the next one may
     │   ├── SessionFailedError      ONNX Runtime refuses the model, or fails while it runs
-    │   ├── UnsupportedValueError   an input or output that cannot travel: sequence, optional, sparse, 4 bit
+    │   ├── UnsupportedValueError   an input or output that cannot travel: a sequence put in, sparse, 4 bit
     │   ├── RequestTimeoutError     no answer in time; the child process was killed
     │   └── ChildCrashedError       the child process died
     │       └── MemoryLimitError    ... because it outgrew its memory limit
@@ -28,7 +28,7 @@ class SessionFailedError(MeasurementError):
 
 
 class UnsupportedValueError(MeasurementError):
-    """A graph input or output that is no dense tensor of a type with whole bytes."""
+    """A graph input that is no tensor, or an output that Python cannot hold."""
 
 
 class RequestTimeoutError(MeasurementError):

@@ -16,6 +16,7 @@ from pathlib import Path
 from typing import IO, final
 
 from eqsat.runtime.errors import ChildCrashedError, MemoryLimitError, RequestTimeoutError
+from eqsat.runtime.telemetry import SWITCH
 from eqsat.runtime.wire import Frame, read_frame, write_frame
 
 _POLL_S = 0.05
@@ -41,7 +42,7 @@ class ChildProcess:
         self._scratch = Path(tempfile.mkdtemp(prefix="eqsat-runtime-", dir=scratch_dir))
         self._stderr_path = self._scratch / "stderr.txt"
         command = [sys.executable, "-P", "-m", "eqsat.runtime.child", str(self._scratch)]
-        environment = {**os.environ, "PYTHONPATH": os.pathsep.join(path for path in sys.path if path)}
+        environment = {**os.environ, **SWITCH, "PYTHONPATH": os.pathsep.join(path for path in sys.path if path)}
         with self._stderr_path.open("wb") as stderr:
             self._process = subprocess.Popen(
                 command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=stderr, env=environment

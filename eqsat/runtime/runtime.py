@@ -15,7 +15,7 @@ import numpy as np
 from eqsat.errors import ProviderError
 from eqsat.runtime.batch import ModelRun, from_frame, to_frame
 from eqsat.runtime.comparison import PairedTest
-from eqsat.runtime.errors import MeasurementError, SessionFailedError, UnsupportedValueError
+from eqsat.runtime.errors import ChildCrashedError, MeasurementError, SessionFailedError, UnsupportedValueError
 from eqsat.runtime.measurements import Comparison, Contender, Kernel, Profile
 from eqsat.runtime.process import ChildProcess
 from eqsat.runtime.settings import Device, SessionSettings
@@ -31,8 +31,8 @@ class Runtime:
     The child is started by the first question, and a new one by the first question after its death. One question is
     answered at a time; threads wait for each other.
 
-    Every method that asks may raise :class:`~eqsat.runtime.errors.MeasurementError`, whose subclasses say what
-    happened, or :class:`~eqsat.errors.ProviderError`.
+    Every method that asks about a model may raise :class:`~eqsat.runtime.errors.MeasurementError`, whose subclasses say
+    what happened, or :class:`~eqsat.errors.ProviderError`; what asks about the machine raises only the latter.
     """
 
     def __init__(
@@ -76,7 +76,7 @@ class Runtime:
 
     def available_providers(self) -> tuple[str, ...]:
         """Return the providers that really start on this machine, in ONNX Runtime's order of priority."""
-        return tuple(self._ask(Frame(kind=Request.PROVIDERS)).fields["providers"])
+        return tuple(self._ask_about_here(Frame(kind=Request.PROVIDERS)).fields["providers"])
 
     def require_providers(self, providers: Sequence[str]) -> None:
         """Check that a session with these providers gets all of them.
@@ -84,12 +84,12 @@ class Runtime:
         Raises:
             ProviderError: One is not available; the message says which are.
         """
-        self._ask(Frame(kind=Request.REQUIRE, fields={"providers": list(providers)}))
+        self._ask_about_here(Frame(kind=Request.REQUIRE, fields={"providers": list(providers)}))
 
     def device(self, provider: str) -> Device:
         """Return what a provider runs on."""
         if provider not in self._devices:
-            fields = self._ask(Frame(kind=Request.DEVICE, fields={"provider": provider})).fields
+            fields = self._ask_about_here(Frame(kind=Request.DEVICE, fields={"provider": provider})).fields
             self._devices[provider] = Device(provider=provider, name=fields["name"], ort_version=fields["ort_version"])
         return self._devices[provider]
 
@@ -103,11 +103,13 @@ class Runtime:
             settings: How the session is made.
 
         Returns:
-            The outputs by name, in the model's order.
+            The outputs by name, in the model's order; sequences, maps and optionals as the tensors of
+            :mod:`eqsat.runtime.values`.
 
         Raises:
             SessionFailedError: ONNX Runtime refuses the model or the inputs, or fails.
-            UnsupportedValueError: An input or output is a sequence, optional or sparse, or of a type below one byte.
+            UnsupportedValueError: An input is a sequence or a map, or an input or output is sparse or of a type below
+                one byte.
         """
         fields = {"path": str(model), "settings": settings.to_fields()}
         return dict(self._ask(Frame(kind=Request.OUTPUTS, fields=fields, tensors=feeds)).tensors)
@@ -148,7 +150,7 @@ class Runtime:
 
         Raises:
             SessionFailedError: ONNX Runtime refuses the model or fails.
-            UnsupportedValueError: An input or output is no dense tensor.
+            UnsupportedValueError: An input is no tensor.
         """
         fields: dict[str, Any] = {
             "path": "" if isinstance(model, bytes) else str(model),
@@ -249,6 +251,20 @@ class Runtime:
         test = PairedTest(time_pair, len(contenders), seed=seed, seconds_left=seconds_left)
         return test.run(num_pairs=num_pairs, rounds=rounds)
 
+    def _ask_about_here(self, request: Frame) -> Frame:
+        """Ask what concerns no model, and once more where the child died of something else than the question.
+
+        Raises:
+            ProviderError: A provider is not available, or ONNX Runtime does not run here at all.
+        """
+        try:
+            try:
+                return self._ask(request)
+            except ChildCrashedError:
+                return self._ask(request)
+        except MeasurementError as error:
+            raise ProviderError(f"ONNX Runtime does not run on this machine: {error}") from error
+
     def _ask(self, request: Frame, timeout_s: float | None = None) -> Frame:
         with self._lock:
             if self._child is None:
@@ -277,8 +293,7 @@ def require_providers(providers: Sequence[str]) -> None:
     """Check, before any work is done, that these providers start on this machine.
 
     Raises:
-        ProviderError: One is not available; the message says which are.
-        MeasurementError: ONNX Runtime itself does not start.
+        ProviderError: One is not available, and the message says which are; or ONNX Runtime itself does not start.
     """
     with Runtime() as runtime:
         runtime.require_providers(providers)

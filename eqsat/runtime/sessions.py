@@ -14,7 +14,8 @@ from eqsat.errors import ProviderError
 from eqsat.runtime.errors import SessionFailedError, UnsupportedValueError
 from eqsat.runtime.probe import probe_model
 from eqsat.runtime.settings import CPU_PROVIDER, CUDA_PROVIDER, SessionSettings
-from eqsat.runtime.wire import ELEMENT_TYPES, STRING_TYPE, element_type
+from eqsat.runtime.values import tensors_of
+from eqsat.runtime.wire import ELEMENT_TYPES, element_type
 
 _STATE = ort.capi.onnxruntime_pybind11_state
 ORT_ERRORS: tuple[type[Exception], ...] = (
@@ -125,23 +126,25 @@ def one_line(error: Exception) -> str:
     return text if len(text) <= 300 else f"{text[:297]}..."
 
 
-def check_values(session: ort.InferenceSession) -> None:
-    """Check that all inputs and outputs are dense tensors.
+def check_inputs(session: ort.InferenceSession) -> None:
+    """Check that all inputs are tensors, which an optional may hold.
 
     Raises:
         UnsupportedValueError: One is not.
     """
-    for what, values in (("input", session.get_inputs()), ("output", session.get_outputs())):
-        for value in values:
-            if not value.type.startswith("tensor("):
-                raise UnsupportedValueError(
-                    f"{what} {value.name!r} is a {value.type}; only dense tensors can be measured"
-                )
+    for value in session.get_inputs():
+        if not value.type.removeprefix("optional(").startswith("tensor("):
+            raise UnsupportedValueError(f"input {value.name!r} is a {value.type}; only tensors can be given")
 
 
 @final
 class Runner:
-    """A session with its inputs in place, ready to be run again and again."""
+    """A session with its inputs in place, ready to be run again and again.
+
+    Inputs and outputs are bound to the device where that is possible. It is not for strings, sequences, maps and
+    optionals; and ONNX Runtime refuses a bound output whose declared shape the model contradicts, of which a plain run
+    only warns. What cannot be bound is run plainly.
+    """
 
     def __init__(
         self,
@@ -157,57 +160,88 @@ class Runner:
             providers: The session's providers; the first decides where inputs and outputs live.
 
         Raises:
-            UnsupportedValueError: A graph input or output is no dense tensor.
+            UnsupportedValueError: A graph input is no tensor.
             SessionFailedError: An input is missing, or ONNX Runtime refuses it.
         """
-        check_values(session)
+        check_inputs(session)
         self._session = session
         names = [value.name for value in session.get_inputs()]
         missing = [name for name in names if name not in feeds]
         if missing:
             raise SessionFailedError(f"the model's input {missing[0]!r} was given no value")
         self._feeds = {name: feeds[name] for name in names}
-        self._is_bound = not any("string" in value.type for value in (*session.get_inputs(), *session.get_outputs()))
-        if self._is_bound:
+        self._outputs = [(value.name, value.type) for value in session.get_outputs()]
+        self._binding: ort.IOBinding | None = None
+        types = [value.type for value in (*session.get_inputs(), *session.get_outputs())]
+        if all(type_.startswith("tensor(") and type_ != "tensor(string)" for type_ in types):
             self._binding = session.io_binding()
             device = _BOUND_DEVICES.get(providers[0], "cpu")
             try:
                 self._values = {name: _ort_value(array, device) for name, array in self._feeds.items()}
                 for name, value in self._values.items():
                     self._binding.bind_ortvalue_input(name, value)
-                for output in session.get_outputs():
-                    self._binding.bind_output(output.name, device)
+                for name, _ in self._outputs:
+                    self._binding.bind_output(name, device)
             except ORT_ERRORS as error:
                 raise SessionFailedError(f"ONNX Runtime refuses an input: {one_line(error)}") from error
 
+    @property
+    def is_bound(self) -> bool:
+        """True where a run copies nothing from or to the device."""
+        return self._binding is not None
+
+    def unbind(self) -> None:
+        """Run plainly from now on, as whatever this is compared with."""
+        self._binding = None
+
     def run(self) -> None:
-        """Run once, to the end.
+        """Run once, to the end; plainly from now on where ONNX Runtime refuses what is bound.
 
         Raises:
             SessionFailedError: ONNX Runtime failed.
         """
-        try:
-            if self._is_bound:
+        if self._binding is not None:
+            try:
                 self._session.run_with_iobinding(self._binding)
-            else:
-                self._session.run(None, self._feeds)
-        except ORT_ERRORS as error:
-            raise SessionFailedError(f"ONNX Runtime failed while running the model: {one_line(error)}") from error
+            except ORT_ERRORS as error:
+                self._run_unbound(error)
+            return
+        self._run_plainly()
 
     def outputs(self) -> dict[str, np.ndarray]:
-        """Run once and return the outputs by name.
+        """Run once and return the outputs by name; those that are no tensors as :func:`.values.tensors_of` says.
 
         Raises:
             SessionFailedError: ONNX Runtime failed.
+            UnsupportedValueError: An output cannot be given to Python.
         """
-        names = [value.name for value in self._session.get_outputs()]
-        if not self._is_bound:
-            try:
-                return dict(zip(names, self._session.run(None, self._feeds), strict=True))
-            except ORT_ERRORS as error:
-                raise SessionFailedError(f"ONNX Runtime failed while running the model: {one_line(error)}") from error
-        self.run()
-        return dict(zip(names, map(_array, self._binding.get_outputs()), strict=True))
+        if self._binding is not None:
+            self.run()
+        if self._binding is not None:
+            values = self._binding.get_outputs()
+            return {name: _array(name, value) for (name, _), value in zip(self._outputs, values, strict=True)}
+        found: dict[str, np.ndarray] = {}
+        for (name, type_), value in zip(self._outputs, self._run_plainly(), strict=True):
+            found |= tensors_of(name, value, type_)
+        return found
+
+    def _run_unbound(self, refusal: Exception) -> None:
+        try:
+            self._session.run(None, self._feeds)
+        except ORT_ERRORS:
+            raise _failed(refusal) from refusal
+        self.unbind()
+
+    def _run_plainly(self) -> list[object]:
+        try:
+            values: list[object] = self._session.run(None, self._feeds)
+        except ORT_ERRORS as error:
+            raise _failed(error) from error
+        return values
+
+
+def _failed(error: Exception) -> SessionFailedError:
+    return SessionFailedError(f"ONNX Runtime failed while running the model: {one_line(error)}")
 
 
 def _ort_value(array: np.ndarray, device: str) -> ort.OrtValue:
@@ -218,12 +252,12 @@ def _ort_value(array: np.ndarray, device: str) -> ort.OrtValue:
     return ort.OrtValue.ortvalue_from_numpy(array, device, 0)
 
 
-def _array(value: ort.OrtValue) -> np.ndarray:
+def _array(name: str, value: ort.OrtValue) -> np.ndarray:
     number = value.element_type()
+    if number not in ELEMENT_TYPES:
+        raise UnsupportedValueError(f"output {name!r} is a {value.data_type()}, which cannot leave ONNX Runtime")
     if number not in _BYTES_FROM_ORT:
         array: np.ndarray = value.numpy()
-        if number != STRING_TYPE and array.dtype not in ELEMENT_TYPES.values():
-            raise UnsupportedValueError(f"an output of {array.dtype} cannot leave ONNX Runtime")
         return array
     dtype: np.dtype[Any] = ELEMENT_TYPES[number]
     data = ctypes.string_at(value.data_ptr(), value.tensor_size_in_bytes())

@@ -61,7 +61,7 @@ def profile(
     Raises:
         SessionFailedError: ONNX Runtime refuses the model or fails.
         ProviderError: A provider is not available.
-        UnsupportedValueError: An input or output is no dense tensor.
+        UnsupportedValueError: An input is no tensor.
     """
     overhead = _overhead(settings, scratch)
     began = time.perf_counter()
@@ -112,7 +112,7 @@ def time_pair(
     Raises:
         SessionFailedError: ONNX Runtime refuses a model or fails.
         ProviderError: A provider is not available.
-        UnsupportedValueError: An input or output is no dense tensor.
+        UnsupportedValueError: An input is no tensor.
     """
     rng = random.Random(seed)
     order = list(range(len(contenders)))
@@ -125,6 +125,9 @@ def time_pair(
     for index in order:
         seconds = min(_durations_s(runners[index].run, range(NUM_WARM_UP_RUNS)))
         inner_runs[index] = max(1, min(_MAX_INNER_RUNS, math.ceil(min_run_s / max(seconds, 1e-7))))
+    if not all(runner.is_bound for runner in runners.values()):
+        for runner in runners.values():
+            runner.unbind()
     times: list[list[float]] = [[] for _ in contenders]
     gc.collect()
     gc.disable()

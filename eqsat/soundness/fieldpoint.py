@@ -12,7 +12,7 @@ from __future__ import annotations
 import hashlib
 from collections.abc import Callable, Sequence
 from fractions import Fraction
-from functools import cache
+from functools import lru_cache
 from typing import TYPE_CHECKING, Final, final
 
 import numpy as np
@@ -180,7 +180,7 @@ class Point:
         return np.array([function(*row) for row in rows], np.uint64).reshape(arrays[0].shape)
 
 
-@cache
+@lru_cache(maxsize=2**16)
 def _known(value: float) -> int | None:
     """Return the number of a constant that is a simple ratio, or such a multiple of the root of two."""
     with np.errstate(all="ignore"):

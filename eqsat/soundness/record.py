@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Final
 import eqsat
 from eqsat.soundness.closure import companions, only
 from eqsat.soundness.verdict import Level
-from ir.atomic_file import replacing
+from ir.atomic_file import write_text
 
 if TYPE_CHECKING:
     from eqsat.rules import RuleBook
@@ -89,8 +89,7 @@ def write_records(records: Mapping[str, Record], path: Path | None = None) -> Pa
         name: {"hash": record.hash, "level": record.level.value, "num_instances": record.num_instances}
         for name, record in sorted(records.items())
     }
-    with replacing(path) as temporary:
-        temporary.write_text(json.dumps({"rules": entries}, indent=1) + "\n", encoding="utf-8")
+    write_text(path, json.dumps({"rules": entries}, indent=1) + "\n")
     return path
 
 

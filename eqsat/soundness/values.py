@@ -138,7 +138,7 @@ def stretched(drawn: Drawn, rng: np.random.Generator) -> Drawn:
         largest = np.log10(float(np.finfo(leaf.array.dtype).max))
         with np.errstate(all="ignore"):
             array = leaf.array.astype(np.float64) * 10.0 ** rng.uniform(-largest, largest)
-            leaves[name] = replace(leaf, array=array.astype(leaf.array.dtype))
+            leaves[name] = replace(leaf, array=np.asarray(array, leaf.array.dtype))
     return replace(drawn, leaves=leaves, has_extremes=True)
 
 

@@ -12,6 +12,7 @@ import numpy as np
 
 from eqsat.rules.rule import FloatClass
 from eqsat.runtime import MeasurementError, SessionSettings
+from eqsat.runtime.values import output_of
 from eqsat.verify.errors import UnsupportedInputError
 from eqsat.verify.inputs import InputSpec, input_specs, random_feeds
 from eqsat.verify.judge import Judge, Observation, Runner, Verdict
@@ -247,7 +248,8 @@ class _Verifier:
         judge = Judge(task.original, feeds, task.runner, task.settings, np.random.default_rng((task.seed, check, 1)))
         sensitivities = output_sensitivities(task.graph, sizes)
         for name, reference in expected.items():
-            seen = self._observe(name, reference, found[name], sensitivities.get(name, Sensitivity()))
+            sensitivity = sensitivities.get(output_of(name, sensitivities), Sensitivity())
+            seen = self._observe(name, reference, found[name], sensitivity)
             self._record(seen, judge.verdict(seen))
         wrong = [output.name for output in self._outputs.values() if output.verdict is Verdict.MISMATCH]
         if wrong:

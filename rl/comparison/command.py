@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING
 import torch
 
 from eqsat.errors import UsageError
+from ir.atomic_file import write_text
 from rl.checkpoint import load, shipped
 from rl.comparison.attempts import Limits
 from rl.comparison.baselines import BASELINES, baselines
@@ -199,7 +200,7 @@ def write(
     if json_file:
         json_file.parent.mkdir(parents=True, exist_ok=True)
         text = json.dumps(document(found, reference=REFERENCE, notes=notes), indent=1)
-        json_file.write_text(text + "\n", encoding="utf-8")
+        write_text(json_file, text + "\n")
     if plot:
         write_plot(found, plot, reference=REFERENCE)
 

@@ -17,6 +17,7 @@ from eqsat.cost.frugal import Meter
 from eqsat.cost.micro import Cluster
 from eqsat.cost.pricing import micro_or_price
 from eqsat.cost.roofline import kernel, roofline_us
+from ir.atomic_file import write_text
 from rl.prices import PriceSource
 
 if TYPE_CHECKING:
@@ -55,7 +56,7 @@ class PriceBook:
         """Write what is known; infinite prices, of what cannot run, as null."""
         rows = {name: us if math.isfinite(us) else None for name, us in sorted(self.known.items())}
         path.parent.mkdir(parents=True, exist_ok=True)
-        path.write_text(json.dumps(rows, indent=0) + "\n", encoding="utf-8")
+        write_text(path, json.dumps(rows, indent=0) + "\n")
 
     def load(self, path: Path) -> None:
         """Add what a file knows; a file that is not there knows nothing."""

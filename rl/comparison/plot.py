@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from ir.atomic_file import write_text
 from rl.comparison.summary import median_gains, standings
 
 if TYPE_CHECKING:
@@ -68,7 +69,7 @@ def write_plot(comparisons: Sequence[Comparison], path: Path, *, reference: str)
         parts.append(gains.to_html(full_html=False, include_plotlyjs=is_first))
         parts.append(costs.to_html(full_html=False, include_plotlyjs=False))
     page = "<!DOCTYPE html>\n<html><head><meta charset='utf-8'><title>Searches compared</title></head><body>\n"
-    path.write_text(page + "\n".join(parts) + "\n</body></html>\n", encoding="utf-8")
+    write_text(path, page + "\n".join(parts) + "\n</body></html>\n")
 
 
 def budget(comparison: Comparison) -> str:

@@ -15,6 +15,7 @@ from safetensors import SafetensorError
 from safetensors.torch import load_file, save_file
 
 from eqsat.errors import UsageError
+from ir.atomic_file import replacing, write_text
 from rl import checkpoint as policies
 from rl.world.config import ModelConfig
 from rl.world.model import WorldModel
@@ -45,13 +46,10 @@ def save(model: WorldModel, statistics: FeatureStatistics, folder: Path, notes: 
     """
     policies.save(policies.Checkpoint.of(model.network, statistics, notes), folder)
     tensors = {name: each.cpu().contiguous() for name, each in _own(model).items()}
-    weights = folder / (WEIGHTS + ".part")
-    save_file(tensors, weights)
-    weights.replace(folder / WEIGHTS)
+    with replacing(folder / WEIGHTS) as weights:
+        save_file(tensors, weights)
     described = {"format": FORMAT, "model": asdict(model.config), "notes": dict(notes)}
-    description = folder / (DESCRIPTION + ".part")
-    description.write_text(json.dumps(described, indent=1) + "\n", encoding="utf-8")
-    description.replace(folder / DESCRIPTION)
+    write_text(folder / DESCRIPTION, json.dumps(described, indent=1) + "\n")
 
 
 def load(folder: Path, device: torch.device | None = None) -> tuple[WorldModel, FeatureStatistics]:

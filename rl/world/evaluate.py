@@ -20,6 +20,7 @@ import torch
 
 from eqsat.errors import UsageError
 from eqsat.rules.book import load_rules
+from ir.atomic_file import write_text
 from rl.env import EGraphEnv, Settings
 from rl.families import Split, make_tasks
 from rl.observation import NUM_RULE_BUCKETS, bucket
@@ -260,7 +261,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     if options.page:
         write_page(report.foresights, report.stories, names, options.page)
     if options.output:
-        options.output.write_text(json.dumps(report.described(names), indent=1) + "\n", encoding="utf-8")
+        write_text(options.output, json.dumps(report.described(names), indent=1) + "\n")
     return 0
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Final
 
+from ir.atomic_file import write_text
 from rl.world.metrics import levels
 
 if TYPE_CHECKING:
@@ -53,7 +54,7 @@ def write_page(foresights: Sequence[Foresight], stories: Sequence[Story], rules:
     parts = [each.to_html(full_html=False, include_plotlyjs=number == 0) for number, each in enumerate(figures)]
     title = "World model against reality"
     head = f'<!doctype html><html lang="en"><head><meta charset="utf-8"><title>{title}</title></head>'
-    path.write_text(f"{head}<body>{''.join(parts)}</body></html>\n", encoding="utf-8")
+    write_text(path, f"{head}<body>{''.join(parts)}</body></html>\n")
 
 
 def rule_f1(tally: Tally) -> float:

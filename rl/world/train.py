@@ -22,6 +22,7 @@ import numpy as np
 import torch
 
 from eqsat.errors import UsageError
+from ir.atomic_file import write_text
 from rl import checkpoint as policies
 from rl.apart import Apart
 from rl.checkpoint import Checkpoint
@@ -159,7 +160,7 @@ class _Training:
         self._improver = Improver(self._model, config.imagine)
         self._novelty: dict[str, float] = {}
         output.mkdir(parents=True, exist_ok=True)
-        (output / CURVES).write_text("", encoding="utf-8")
+        write_text(output / CURVES, "")
 
     def seconds(self) -> float:
         return self._clock() - self._began

@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import os
 import signal
 import sqlite3
 import subprocess
@@ -182,18 +183,195 @@ def test_a_killed_writer_leaves_whole_rows_and_no_lock(path: Path) -> None:
         assert database.is_persistent
 
 
-@pytest.mark.parametrize("content", [b"this is no database" * 100, b"SQLite format 3\x00" + b"\xff" * 4000])
+def use(path: Path) -> list[str]:
+    """Use a database in every way and return the warnings; what was put is there in any case."""
+    warnings: list[str] = []
+    with PriceDatabase(path, on_warning=warnings.append) as database:
+        database.get_many([key()])
+        database.of_kernels(key(), ["MatMul"], 9)
+        database.put_many({key("mine"): price(1.0)})
+        database.describe({"mine": Kernel("MatMul", 1.0)})
+        assert database.get_many([key("mine")]) == {key("mine"): price(1.0)}
+        assert database.is_persistent == (not warnings)
+    return warnings
+
+
+def run_sql(path: Path, *statements: str, parameters: tuple[object, ...] = ()) -> None:
+    path.parent.mkdir(exist_ok=True)
+    connection = sqlite3.connect(path, isolation_level=None)
+    for statement in statements:
+        connection.execute(statement, parameters)
+    connection.close()
+
+
+@pytest.mark.parametrize(
+    "content", [b"x", b"this is no database" * 100, b"SQLite format 3\x00", b"SQLite format 3\x00" + b"\xff" * 4000]
+)
 def test_a_broken_file_means_memory_and_one_warning(path: Path, content: bytes) -> None:
     path.parent.mkdir()
     path.write_bytes(content)
-    warnings: list[str] = []
-    with PriceDatabase(path, on_warning=warnings.append) as database:
-        database.put_many({key(): price(1.0)})
-        assert database.get_many([key()]) == {key(): price(1.0)}
-        assert not database.is_persistent
-    assert len(warnings) == 1
-    assert str(path) in warnings[0]
+    (warning,) = use(path)
+    assert str(path) in warning
     assert path.read_bytes() == content
+    assert list(path.parent.iterdir()) == [path]
+
+
+FOREIGN = {
+    "another table": ["CREATE TABLE books (title)"],
+    "another table of our version": ["CREATE TABLE books (title)", f"PRAGMA user_version = {SCHEMA_VERSION}"],
+    "a table of our name": ["CREATE TABLE prices (item, euros)", "INSERT INTO prices VALUES ('tea', 3)"],
+    "a view": ["CREATE VIEW prices AS SELECT 1"],
+    "a mark": ["PRAGMA application_id = 12345"],
+    "a hidden name": ["CREATE TABLE sqliteXbooks (title)"],
+    "a higher version of something else": ["CREATE TABLE moz_places (url)", "PRAGMA user_version = 75"],
+}
+
+
+@pytest.mark.parametrize("statements", FOREIGN.values(), ids=FOREIGN)
+def test_what_is_not_ours_is_not_changed(path: Path, statements: list[str]) -> None:
+    run_sql(path, *statements)
+    before = path.read_bytes()
+    (warning,) = use(path)
+    assert "it is no price database" in warning
+    assert path.read_bytes() == before
+    assert list(path.parent.iterdir()) == [path]
+
+
+MEDDLED = {
+    "a trigger": ["CREATE TRIGGER prices AFTER INSERT ON prices BEGIN DELETE FROM prices; END"],
+    "an index": ["CREATE INDEX other ON prices (latency_us)"],
+    "a column": ["ALTER TABLE prices ADD COLUMN more"],
+    "a view in the place of a table": ["DROP TABLE kernels", "CREATE VIEW kernels AS SELECT signature FROM prices"],
+}
+
+
+@pytest.mark.parametrize("statements", MEDDLED.values(), ids=MEDDLED)
+def test_a_database_that_somebody_has_rebuilt_is_not_used(path: Path, statements: list[str]) -> None:
+    assert not use(path)
+    run_sql(path, *statements)
+    before = path.read_bytes()
+    (warning,) = use(path)
+    assert "it is no price database" in warning
+    assert path.read_bytes() == before
+
+
+NO_PRICES = ["dear", b"dear", 1e308, float("inf"), 1e13]
+
+
+@pytest.mark.parametrize("value", NO_PRICES, ids=repr)
+def test_a_row_that_is_no_price_means_memory(path: Path, value: object) -> None:
+    with PriceDatabase(path, on_warning=fail) as database:
+        database.put_many({key(): price(2.0)})
+    run_sql(path, "UPDATE prices SET latency_us = ?", parameters=(value,))
+    (warning,) = use(path)
+    assert "is no price" in warning
+    assert warning.isprintable()
+
+
+@pytest.mark.parametrize("column", ["spread", "num_runs", "measured_at"])
+def test_a_row_without_its_numbers_means_memory(path: Path, column: str) -> None:
+    with PriceDatabase(path, on_warning=fail) as database:
+        database.put_many({key(): price(2.0)})
+    run_sql(path, f"UPDATE prices SET {column} = 'many'")  # noqa: S608 -- the columns above
+    (warning,) = use(path)
+    assert "is no price" in warning
+
+
+@pytest.mark.parametrize("value", NO_PRICES, ids=repr)
+@pytest.mark.parametrize("change", ["UPDATE kernels SET roofline_us = ?", "UPDATE prices SET latency_us = ?"])
+def test_a_kernel_that_is_none_means_memory(path: Path, change: str, value: object) -> None:
+    with PriceDatabase(path, on_warning=fail) as database:
+        database.put_many({key("other"): price(2.0)})
+        database.describe({"other": Kernel("MatMul", 1.0)})
+    run_sql(path, change, parameters=(value,))
+    (warning,) = use(path)
+    assert "is no price" in warning
+
+
+def test_a_name_that_is_no_text_or_too_long_means_memory(path: Path) -> None:
+    with PriceDatabase(path, on_warning=fail) as database:
+        database.put_many({key("other"): price(2.0)})
+        database.describe({"other": Kernel("MatMul", 1.0)})
+    run_sql(path, "UPDATE prices SET signature = CAST(x'fffe' AS TEXT)", "UPDATE kernels SET signature = x'fffe'")
+    assert not use(path), "no question has this row as its answer"
+    run_sql(path, "UPDATE kernels SET signature = CAST(x'fffe' AS TEXT) WHERE signature = x'fffe'")
+    assert len(use(path)) == 1
+    path.unlink()
+    with PriceDatabase(path, on_warning=fail) as database:
+        database.put_many({key("other"): price(2.0)})
+        database.describe({"other": Kernel("MatMul", 1.0)})
+    run_sql(path, *(f"UPDATE {table} SET signature = printf('%.*c', 17000000, 'x')" for table in ("prices", "kernels")))  # noqa: S608
+    (warning,) = use(path)
+    assert "too big" in warning
+
+
+def test_damaged_pages_mean_memory(path: Path) -> None:
+    with PriceDatabase(path, on_warning=fail) as database:
+        database.put_many({key(f"{index}"): price(1.0) for index in range(2000)})
+    content = bytearray(path.read_bytes())
+    content[3 * 4096 :] = b"\xa5" * (len(content) - 3 * 4096)
+    path.write_bytes(content)
+    (warning,) = use(path)
+    assert "malformed" in warning
+
+
+@pytest.mark.parametrize("version", [SCHEMA_VERSION + 1, 2**31 - 1])
+@pytest.mark.parametrize("extra", [[], ["CREATE TABLE batches (number)"], ["PRAGMA journal_mode = DELETE"]], ids=repr)
+def test_a_newer_database_is_not_changed(path: Path, version: int, extra: list[str]) -> None:
+    assert not use(path)
+    run_sql(path, *extra, f"PRAGMA user_version = {version}")
+    before = path.read_bytes()
+    (warning,) = use(path)
+    assert f"newer version, schema {version}" in warning
+    assert path.read_bytes() == before
+    assert list(path.parent.iterdir()) == [path]
+
+
+def test_a_database_that_stays_locked_means_memory(path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    assert not use(path)
+    run_sql(path, "PRAGMA journal_mode = DELETE")
+    monkeypatch.setattr("eqsat.cost.database.BUSY_TIMEOUT_S", 0.05)
+    other = sqlite3.connect(path, isolation_level=None)
+    other.execute("BEGIN EXCLUSIVE")
+    (warning,) = use(path)
+    assert "locked" in warning
+    other.execute("ROLLBACK")
+    other.close()
+    assert not use(path)
+
+
+def test_what_is_no_regular_file_is_not_opened(tmp_path: Path) -> None:
+    pipe, folder, device = tmp_path / "pipe", tmp_path / "folder", tmp_path / "device"
+    os.mkfifo(pipe)
+    folder.mkdir()
+    device.symlink_to("/dev/null")
+    for place in (pipe, folder, device):
+        (warning,) = use(place)
+        assert "no regular file" in warning
+    assert sorted(tmp_path.iterdir()) == [device, folder, pipe]
+    assert device.is_char_device()
+
+
+def test_a_link_to_a_database_stays_a_link(tmp_path: Path) -> None:
+    link = tmp_path / "link.sqlite"
+    link.symlink_to("real.sqlite")
+    assert not use(link)
+    assert not use(tmp_path / "real.sqlite")
+    assert sorted(tmp_path.iterdir()) == [link, tmp_path / "real.sqlite"]
+
+
+@pytest.mark.skipif(os.geteuid() == 0, reason="root may write to everything")
+def test_a_database_that_may_not_be_written_means_memory(path: Path) -> None:
+    assert not use(path)
+    path.chmod(0o444)
+    (warning,) = use(path)
+    assert "cannot be written to" in warning
+
+
+@pytest.mark.parametrize("name", ["a?mode=ro.sqlite", "a#b%20.sqlite", ":memory:", "ü \n.sqlite"])
+def test_every_name_is_a_name(tmp_path: Path, name: str) -> None:
+    assert not use(tmp_path / name)
+    assert [path.name for path in tmp_path.iterdir()] == [name]
 
 
 def test_a_file_that_breaks_while_in_use_means_memory(path: Path) -> None:
@@ -243,6 +421,21 @@ def test_the_default_place_is_the_users_cache(monkeypatch: pytest.MonkeyPatch, t
     monkeypatch.setenv("XDG_CACHE_HOME", "relative")
     monkeypatch.setenv("HOME", str(tmp_path))
     assert default_path() == tmp_path / ".cache" / "eqsat" / "prices.sqlite"
+
+
+def test_a_user_without_a_home_has_prices_in_memory(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    def no_home() -> Path:
+        raise RuntimeError("Could not determine home directory.")
+
+    monkeypatch.delenv("XDG_CACHE_HOME", raising=False)
+    monkeypatch.setattr(Path, "home", no_home)
+    monkeypatch.chdir(tmp_path)
+    warnings: list[str] = []
+    with PriceDatabase(on_warning=warnings.append) as database:
+        database.put_many({key(): price(1.0)})
+        assert database.get_many([key()]) == {key(): price(1.0)}
+    assert len(warnings) == 1
+    assert not list(tmp_path.iterdir())
 
 
 def test_a_closed_database_is_one_file(path: Path) -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import itertools
 import math
+import sqlite3
 from pathlib import Path
 
 import numpy as np
@@ -12,7 +13,7 @@ import onnx.helper
 import pytest
 
 from eqsat.cost.micro import Cluster, MicroMaker
-from eqsat.cost.pricing import VIEW_US, Pricer, micro_or_price
+from eqsat.cost.pricing import VIEW_US, YARDSTICK, Pricer, micro_or_price
 from eqsat.cost.problem import lay_out
 from eqsat.egraph.session import Session
 from eqsat.report import PriceAccount
@@ -155,3 +156,15 @@ def test_progress_counts_distinct_prices(session: Session, tmp_path: Path) -> No
     clusters = [Cluster((enode,)) for enode in session.mirror.enodes]
     by.price(clusters, MicroMaker(session, {}), on_progress=lambda done, total: told.append((done, total)))
     assert told == [(0, 2), (1, 2)]
+
+
+@pytest.mark.parametrize("stored_us", [0.0, 1e-5, 1e4, 1e12])
+def test_a_yardstick_of_another_device_is_forgotten(session: Session, tmp_path: Path, stored_us: float) -> None:
+    path = tmp_path / "db.sqlite"
+    prices(session, pricing.pricer(FakeRuntime(PRICES), path))
+    for statement in ("DELETE FROM prices WHERE signature <> ?", "UPDATE prices SET latency_us = ?"):
+        with sqlite3.connect(path) as connection:
+            connection.execute(statement, (YARDSTICK if "DELETE" in statement else stored_us,))
+        connection.close()
+    for _ in range(2):
+        assert prices(session, pricing.pricer(FakeRuntime(PRICES), path))["MatMul"] == [90.0, 90.0]

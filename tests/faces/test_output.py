@@ -16,6 +16,7 @@ import pytest
 
 from eqsat import output
 from eqsat.errors import EqsatError, ModelError, UsageError
+from eqsat.job import Job
 from eqsat.report import Report, Status
 from eqsat.scratch import keep_best, read_best
 from ir.onnx_file import load_model, write_model
@@ -81,6 +82,47 @@ def test_a_result_never_replaces_the_data_of_the_input(tmp_path: Path) -> None:
         output.write_result(result, tmp_path / "in" / "out.onnx", input_path=source)
 
 
+def test_a_link_to_the_data_of_the_input_is_not_followed(tmp_path: Path) -> None:
+    source = save_external(tmp_path / "in")
+    result = save_external(tmp_path / "scratch")
+    goal = tmp_path / "out.onnx"
+    goal.symlink_to(tmp_path / "in" / "weights.bin")
+    before = goal.read_bytes()
+    for write in (output.write_input_copy, partial(_write_result, result)):
+        with pytest.raises(UsageError, match="holds the data of the input"):
+            write(source, goal)
+    assert goal.read_bytes() == before
+
+
+def _write_result(result: Path, source: Path, goal: Path) -> None:
+    output.write_result(result, goal, input_path=source)
+
+
+def test_an_output_that_is_a_link_stays_one(tmp_path: Path) -> None:
+    source = save_external(tmp_path / "in")
+    (tmp_path / "store").mkdir()
+    goal = tmp_path / "out.onnx"
+    goal.symlink_to("store/model.onnx")
+    output.check_output(source, goal)
+    output.write_input_copy(source, goal)
+    assert goal.is_symlink()
+    assert (tmp_path / "store" / "model.onnx").read_bytes() == source.read_bytes()
+    assert (tmp_path / "weights.bin").exists(), "a runtime looks for the data beside the path that it is given"
+
+
+def test_a_report_goes_into_a_pipe(tmp_path: Path, model_path: Path) -> None:
+    pipe = tmp_path / "pipe"
+    os.mkfifo(pipe)
+    output.check_report(pipe, Job(input_path=str(model_path)))
+    with pytest.raises(EqsatError, match="nobody reads it"):
+        output.write_text(pipe, "text")
+    reader = os.open(pipe, os.O_RDONLY | os.O_NONBLOCK)
+    output.write_text(pipe, "text")
+    assert os.read(reader, 9) == b"text"
+    os.close(reader)
+    assert pipe.is_fifo()
+
+
 def test_a_result_is_whole_without_its_scratch_folder(
     tmp_path: Path, model_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -92,6 +134,17 @@ def test_a_result_is_whole_without_its_scratch_folder(
     output.write_result(result, goal, input_path=model_path)
     shutil.rmtree(tmp_path / "scratch")
     assert onnx.numpy_helper.to_array(onnx.load_model(goal).graph.initializer[0])[0, 0] == 3.0
+
+
+@pytest.mark.parametrize("name", ["file", "file/inner", "link"])
+def test_a_folder_that_cannot_be_made_is_refused_in_one_line(tmp_path: Path, name: str) -> None:
+    (tmp_path / "file").touch()
+    (tmp_path / "link").symlink_to("/dev/null")
+    with pytest.raises(UsageError, match=r"^the folder .* cannot be made or written to: \w[^\n]*$"):
+        output.make_folder(tmp_path / name)
+    output.make_folder(tmp_path / "new" / "inner")
+    assert (tmp_path / "new" / "inner").is_dir()
+    assert not list((tmp_path / "new" / "inner").iterdir())
 
 
 def test_garbage_is_a_model_error(tmp_path: Path) -> None:

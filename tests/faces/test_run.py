@@ -15,7 +15,7 @@ import eqsat.run
 from eqsat.errors import BudgetError, EqsatError, ModelError, ProviderError, RulesError, VerificationError
 from eqsat.events import Event
 from eqsat.face import call
-from eqsat.job import Budget, Job, Prices, Target
+from eqsat.job import Budget, Growth, Job, Prices, Target
 from eqsat.report import Ending, Report, Status
 from tests.faces import fake_worker
 
@@ -64,7 +64,7 @@ def test_flags_become_a_job(supervisor: Supervisor, model_path: Path) -> None:
         "y:4x5", "--rules", "a.egg", "--rules", "b.egg", "--skip-rules", "p,q", "--enable-rules", "r", "--search",
         "greedy", "--search-option", "width=3", "--time-budget", "10m", "--memory-limit", "2GiB", "--max-enodes", 99,
         "--target", "portable", "--strict", "--check", 5, "--seed", 7, "--cost-db", "prices.sqlite",
-        "--prices", "needed",
+        "--prices", "needed", "--max-growth", "25%",
     )  # fmt: skip
     assert code == 0
     assert supervisor.jobs == [
@@ -82,6 +82,7 @@ def test_flags_become_a_job(supervisor: Supervisor, model_path: Path) -> None:
             prices=Prices.NEEDED,
             budget=Budget(time_s=600.0, memory_bytes=2 * 2**30, max_enodes=99),
             target=Target.PORTABLE,
+            max_growth=Growth(share=0.25, num_bytes=0),
             is_strict=True,
             num_checks=5,
             seed=7,

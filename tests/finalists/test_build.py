@@ -7,12 +7,10 @@ from pathlib import Path
 import numpy as np
 import onnx
 import onnx.numpy_helper
-import pytest
 
 from eqsat.egraph.enode import ENode
 from eqsat.egraph.session import Session
 from eqsat.extraction.cpsat import solve
-from eqsat.finalists import build as building
 from eqsat.finalists.build import Built, build, discard
 from eqsat.runtime import SessionSettings
 from tests.finalists import models, pricing
@@ -48,20 +46,6 @@ def test_a_new_constant_is_computed_once(tmp_path: Path) -> None:
     np.testing.assert_array_equal(onnx.numpy_helper.to_array(folded), expected)
     assert found.origins == {"add-reassociate": 1}
     assert found.operators == {"Add": 1}
-
-
-def test_what_would_grow_the_model_too_much_stays_a_computation(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setattr(building, "MIN_GROWTH_BYTES", 15)
-    monkeypatch.setattr(building, "GROWTH_SHARE", 0.0)
-    session = models.session(tmp_path, two_sums(), models.rules(JOIN))
-    session.apply(session.candidates())
-    path = built(session, tmp_path).path
-    assert sorted(models.operators(path)) == ["Add", "Add"]
-    assert {len(tensor.dims) for tensor in onnx.load_model(path).graph.initializer} == {1}
-    monkeypatch.setattr(building, "MIN_GROWTH_BYTES", 16)
-    assert models.operators(built(session, tmp_path).path) == ["Add"]
 
 
 def test_the_models_own_constant_nodes_stay(tmp_path: Path) -> None:

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import gc
 import json
+from collections import Counter
 from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
@@ -13,7 +15,7 @@ from typing_extensions import override
 
 from eqsat.errors import RulesError, VerificationError
 from eqsat.events import Event
-from eqsat.job import Budget, Job, Prices
+from eqsat.job import Budget, Growth, Job, Prices
 from eqsat.optimizer import optimize
 from eqsat.report import Report, Status
 from eqsat.runtime import Contender, MeasurementError, SessionSettings, StopReason
@@ -89,6 +91,31 @@ def test_a_faster_model_is_kept(job: Job) -> None:
     assert report.latency is not None
     assert report.latency.speedup == pytest.approx(121 / 62)
     assert json.loads(report.to_json())["egraph"]["stop_reason"] == "saturated"
+
+
+@pytest.mark.parametrize(("growth", "is_used"), [(Growth(share=0.0, num_bytes=0), False), (Growth(), True)])
+def test_a_graph_that_is_larger_than_allowed_is_not_used(
+    job: Job, rules_file: Path, growth: Growth, is_used: bool
+) -> None:
+    """Its text alone is longer than that of the input."""
+    write_rules(rules_file, models.rewrite("(Abs (Abs x))", "(Abs (Neg (Neg (Neg (Neg x)))))", "longer"))
+    report = run(replace(job, max_growth=growth), FakeRuntime({"Neg": 0.1, "Abs": 50.0}))
+    assert (report.status is Status.OPTIMIZED) == is_used
+    if not is_used:
+        assert "larger than the input, and 0 are allowed (--max-growth)" in report.reason
+
+
+def test_a_run_leaves_nothing_in_the_memory_of_the_process(job: Job) -> None:
+    def alive() -> Counter[str]:
+        gc.collect()
+        kinds = (type(each) for each in gc.get_objects())
+        return Counter(kind.__qualname__ for kind in kinds if str(kind.__module__).startswith(("eqsat.", "ir.")))
+
+    run(job, FakeRuntime(PRICES))
+    before = alive()
+    for _ in range(2):
+        run(job, FakeRuntime(PRICES))
+    assert alive() - before == Counter()
 
 
 @pytest.mark.parametrize("prices", list(Prices))

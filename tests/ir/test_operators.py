@@ -131,7 +131,7 @@ def test_a_norm_that_onnx_does_not_know_is_written_as_its_definition(opset: int,
     feeds = {"x0": x.astype(kind), "x1": scale.astype(kind)}
     (found,) = ReferenceEvaluator(proto).run(None, feeds)
     wanted = x / np.sqrt(np.mean(x * x, axis=-1, keepdims=True) + 1e-2) * scale
-    np.testing.assert_allclose(found.astype(np.float64), wanted, rtol=1e-2 if dtype == 10 else 1e-5, atol=1e-2)
+    np.testing.assert_allclose(np.asarray(found, np.float64), wanted, rtol=1e-2 if dtype == 10 else 1e-5, atol=1e-2)
 
 
 _OLD = (

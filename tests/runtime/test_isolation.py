@@ -5,6 +5,7 @@ from __future__ import annotations
 import itertools
 import os
 import select
+import shutil
 import signal
 import subprocess
 import sys
@@ -12,7 +13,6 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from onnx import TensorProto, helper
 
 from eqsat.errors import ProviderError
 from eqsat.runtime import (
@@ -58,6 +58,61 @@ def test_a_native_crash_is_an_error_and_the_next_question_is_answered(
     assert runtime.price(models.matmul(), models.matmul_feeds(), settings).kernel_us > 0
 
 
+def kill_the_child(runtime: Runtime) -> None:
+    child = runtime._child
+    assert child is not None
+    os.kill(child.pid, signal.SIGKILL)
+
+
+def test_a_child_that_is_killed_is_asked_about_the_machine_again(settings: SessionSettings) -> None:
+    with Runtime(timeout_s=60.0) as runtime:
+        runtime.require_providers(["CPUExecutionProvider"])
+        for ask in (
+            lambda: runtime.require_providers(["CPUExecutionProvider"]),
+            lambda: runtime.device("CPUExecutionProvider"),
+            runtime.available_providers,
+        ):
+            kill_the_child(runtime)
+            ask()
+        kill_the_child(runtime)
+        with pytest.raises(ChildCrashedError, match="SIGKILL"):
+            runtime.optimized_fingerprint(models.matmul(), settings)
+
+
+def test_a_runtime_that_never_starts_is_a_provider_that_is_not_there(
+    settings: SessionSettings, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(sys, "executable", shutil.which("false"))
+    with Runtime() as runtime:
+        with pytest.raises(ProviderError, match=r"does not run on this machine: .*exit code 1"):
+            runtime.require_providers(["CPUExecutionProvider"])
+        with pytest.raises(ChildCrashedError):
+            runtime.optimized_fingerprint(models.matmul(), settings)
+
+
+def test_telemetry_writes_nothing(tmp_path: Path) -> None:
+    folders = {name: tmp_path / name for name in ("home", "tmp", "cache")}
+    for folder in folders.values():
+        folder.mkdir()
+    path = save(tmp_path, models.matmul())
+    victim = folders["tmp"] / "victim"
+    victim.write_text("mine")
+    (folders["tmp"] / ".ses").symlink_to(victim)
+    code = (
+        "import pathlib\nfrom eqsat.runtime import Runtime, SessionSettings\nimport eqsat\n"
+        f"path = pathlib.Path({str(path)!r})\n"
+        "with Runtime() as runtime: runtime.optimized_fingerprint(path, SessionSettings())\n"
+        "eqsat.load(path, ['CPUExecutionProvider'])\n"
+    )
+    environment = {name: value for name, value in os.environ.items() if name != "ORT_DISABLE_TELEMETRY"}
+    environment |= {"HOME": str(folders["home"]), "TMPDIR": str(folders["tmp"]), "PYTHONPATH": str(ROOT)}
+    environment["XDG_CACHE_HOME"] = str(folders["cache"])
+    subprocess.run([sys.executable, "-c", code], cwd=ROOT, env=environment, check=True, timeout=300)
+    assert victim.read_text() == "mine"
+    written = {path.name for folder in folders.values() for path in folder.rglob("*")}
+    assert written == {"victim", ".ses"}
+
+
 def test_a_model_without_end_is_timed_out(settings: SessionSettings, tmp_path: Path) -> None:
     endless = save(tmp_path, models.endless())
     with Runtime(timeout_s=5.0) as runtime:
@@ -90,14 +145,6 @@ def test_a_missing_file_and_a_missing_input_are_refused(
         runtime.outputs(tmp_path / "nowhere.onnx", {}, settings)
     with pytest.raises(SessionFailedError, match="'x' was given no value"):
         runtime.outputs(save(tmp_path, models.matmul()), {}, settings)
-
-
-def test_a_sequence_cannot_be_measured(runtime: Runtime, settings: SessionSettings, tmp_path: Path) -> None:
-    sequence = helper.make_tensor_sequence_value_info("y", TensorProto.FLOAT, None)
-    node = helper.make_node("SequenceConstruct", ["x"], ["y"])
-    path = save(tmp_path, models.model_bytes([node], [models.floats("x", 1)], [sequence]))
-    with pytest.raises(UnsupportedValueError, match="output 'y' is a seq"):
-        runtime.outputs(path, ONE, settings)
 
 
 def test_an_array_that_cannot_travel_leaves_the_child_alive(

@@ -12,7 +12,7 @@ from tests.soundness.books import with_rules
 
 
 def product(one: float, two: float, dtype: type = np.float32) -> str:
-    parts = [np.array([one, one], dtype), np.array([two, two], dtype)]
+    parts: list[np.ndarray] = [np.array([one, one], dtype), np.array([two, two], dtype)]
     with np.errstate(all="ignore"):
         return loss("Mul", parts, parts[0] * parts[1])
 
