@@ -11,7 +11,6 @@ from __future__ import annotations
 
 import argparse
 import datetime
-import json
 import random
 import resource
 import shutil
@@ -31,8 +30,7 @@ from multiprocessing import get_context
 from pathlib import Path
 from typing import Any, Final
 
-from bench.latency import made_with
-from bench.models import write_atomically
+from bench.documents import write_results
 from bench.robust import damage, victim
 from bench.robust.databases import DATABASES, UNTOUCHED
 from bench.robust.whole import DEFAULT_BUDGET_S, End, Place, runs, same_outputs
@@ -426,6 +424,25 @@ def table(rows: Sequence[Row]) -> str:
     return "\n".join(lines)
 
 
+def document(rows: Sequence[Row], given: argparse.Namespace) -> dict[str, Any]:
+    """Return the counts of each part and every attempt, as JSON values."""
+    counts = {
+        part: {
+            "tried": sum(row.part == part for row in rows),
+            "held": sum(row.part == part and not row.fault for row in rows),
+            "ends": dict(Counter(row.end for row in rows if row.part == part)),
+        }
+        for part in dict.fromkeys(row.part for row in rows)
+    }
+    return {
+        "measured_at": datetime.datetime.now(datetime.UTC).isoformat(timespec="seconds"),
+        "options": {key: value for key, value in vars(given).items() if key != "json"},
+        "budget_s": DEFAULT_BUDGET_S,
+        "counts": counts,
+        "attempts": [asdict(row) for row in rows],
+    }
+
+
 def parse_arguments(arguments: Sequence[str] | None) -> argparse.Namespace:
     """Return the parsed command line."""
     parser = argparse.ArgumentParser(prog="python -m bench.robustness", description="What holds when things go wrong.")
@@ -461,24 +478,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
             if len(rows) % 100 == 0:
                 print(f"{len(rows)} attempts, {time.monotonic() - start_s:.0f} s", file=sys.stderr, flush=True)
     print(table(rows))
-    if given.json is not None:
-        document: dict[str, Any] = {
-            "measured_at": datetime.datetime.now(datetime.UTC).isoformat(timespec="seconds"),
-            **made_with("eqsat", "egglog", "numpy", "onnx", "onnxruntime-gpu"),
-            "options": {key: value for key, value in vars(given).items() if key != "json"},
-            "budget_s": DEFAULT_BUDGET_S,
-            "counts": {
-                part: {
-                    "tried": sum(row.part == part for row in rows),
-                    "held": sum(row.part == part and not row.fault for row in rows),
-                    "ends": dict(Counter(row.end for row in rows if row.part == part)),
-                }
-                for part in dict.fromkeys(row.part for row in rows)
-            },
-            "attempts": [asdict(row) for row in rows],
-        }
-        given.json.parent.mkdir(parents=True, exist_ok=True)
-        write_atomically((json.dumps(document, indent=1) + "\n").encode(), given.json)
+    write_results(given.json, document(rows, given), "eqsat", "egglog", "numpy", "onnx", "onnxruntime-gpu")
     return 1 if any(row.fault for row in rows) else 0
 
 

@@ -6,7 +6,6 @@ Each seed makes one model. With ``--shrink``, what is found is made as small as 
 from __future__ import annotations
 
 import argparse
-import json
 import sys
 import tempfile
 import time
@@ -18,8 +17,7 @@ from typing import Any
 
 import onnx.printer
 
-from bench.latency import made_with
-from bench.models import write_atomically
+from bench.documents import write_results
 from eqsat.rules import RuleKind, load_rules
 from eqsat.runtime import Runtime
 from tests.fuzz.generator import Sample, operators_of, random_model
@@ -81,7 +79,6 @@ class _Account:
     def document(self, seconds: float) -> dict[str, Any]:
         offered = [rule for rule in load_rules().rules if rule.kind is RuleKind.OPT and not rule.tier]
         return {
-            **made_with("eqsat", "egglog", "numpy", "onnx", "onnxruntime-gpu"),
             "seconds": round(seconds, 1),
             "counts": {**self.counts, **{f"models with: {kind}": self.counts[f"models with: {kind}"] for kind in Kind}},
             "operators": dict(self.operators.most_common()),
@@ -123,9 +120,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
         print(f"{key:45} {count:8}")
     print(f"{'operators':45} {len(document['operators']):8}")
     print(f"{'rules applied, of ' + str(document['num_rules_offered']):45} {len(document['rules_applied']):8}")
-    if given.json is not None:
-        given.json.parent.mkdir(parents=True, exist_ok=True)
-        write_atomically((json.dumps(document, indent=1) + "\n").encode(), given.json)
+    write_results(given.json, document, "eqsat", "egglog", "numpy", "onnx", "onnxruntime-gpu")
     return 1 if account.num_faults else 0
 
 

@@ -64,7 +64,7 @@ class Run:
 def difference(run: Run, found: Mapping[str, np.ndarray], floats: FloatClass, runtime: Runtime) -> str:
     """Return what a rewritten model computes that it must not, in words; empty where all is right.
 
-    Where a number on the way is infinite or NaN, only rules that keep such numbers promise anything; and where it became
+    Where a number on the way is infinite or NaN, only rules that keep such numbers promise anything; where it became
     so on the way, nobody does behind a sum, since the order of its terms, and so what overflows, is the kernel's own.
 
     Args:
