@@ -3,9 +3,7 @@
 from __future__ import annotations
 
 import os
-import shutil
-import tempfile
-import weakref
+import warnings
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import ExitStack
 from dataclasses import replace
@@ -21,6 +19,7 @@ from eqsat.events import Event
 from eqsat.job import Budget, Growth, Job, Prices, Target
 from eqsat.report import Report, Status
 from eqsat.supervisor import Isolation, ignore, supervise
+from eqsat.temporary import TemporaryFolder
 
 if TYPE_CHECKING:
     import onnx
@@ -41,15 +40,14 @@ class Result:
         report: Everything there is to say about it.
     """
 
-    def __init__(self, report: Report, folder: Path) -> None:
+    def __init__(self, report: Report, folder: TemporaryFolder) -> None:
         self.report = report
         self._folder = folder
-        weakref.finalize(self, shutil.rmtree, folder, ignore_errors=True)
 
     @property
     def path(self) -> Path:
         """The model's file, as long as this object lives."""
-        return _result_path(self._folder)
+        return _result_path(self._folder.path)
 
     @cached_property
     def model(self) -> onnx.ModelProto:
@@ -124,7 +122,8 @@ def optimize(
         progress: Is called with every event, in this thread.
 
     Returns:
-        The faster model, or the model unchanged and the reason why.
+        The faster model, or the model unchanged and the reason why. Where an internal error ended the run after there
+        was a result, the result comes with a ``RuntimeWarning``, and ``report.fault`` says the same.
 
     Raises:
         ModelError: The model is missing, broken or not supported.
@@ -135,8 +134,8 @@ def optimize(
         ProviderError: The provider is not available on this machine.
     """
     with ExitStack() as on_error:
-        folder = Path(tempfile.mkdtemp(prefix="eqsat-result-"))
-        on_error.callback(shutil.rmtree, folder, ignore_errors=True)
+        held = on_error.enter_context(TemporaryFolder())
+        folder = held.path
         _result_path(folder).parent.mkdir()
         job = Job(
             input_path=str(_path_of(model, folder)),
@@ -160,7 +159,9 @@ def optimize(
         )
         report = supervise(job, isolation=_member(Isolation, isolation, "isolation"), on_event=progress or ignore)
         on_error.pop_all()
-    return Result(replace(report, output=""), folder)
+    if report.fault:
+        warnings.warn(report.fault, RuntimeWarning, stacklevel=2)
+    return Result(replace(report, output=""), held)
 
 
 def load(

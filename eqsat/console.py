@@ -2,13 +2,11 @@
 
 from __future__ import annotations
 
-import sys
-
 import typer
 
 from eqsat import rules_cli
-from eqsat.face import call
 from eqsat.run import run
+from eqsat.shown import echo
 from eqsat.train_cli import train
 
 app = typer.Typer(add_completion=False, rich_markup_mode=None)
@@ -21,9 +19,4 @@ app.add_typer(rules_cli.app, name="rules")
 def commands(context: typer.Context) -> None:
     """Faster ONNX models that compute the same, by equality saturation."""
     if context.invoked_subcommand is None:
-        typer.echo(context.get_help())
-
-
-def main() -> None:
-    """Run the ``eqsat`` command and end this process with its exit code."""
-    sys.exit(call(app))
+        echo(context.get_help())

@@ -2,13 +2,14 @@
 
 ::
 
-    EqsatError                 1  internal error
+    EqsatError                 1  internal error; the message names the log
     ├── UsageError             2  a flag or an argument is wrong
     ├── ModelError             3  the model is missing, broken or not supported
     ├── RulesError             4  a rules file is broken or unsafe
     ├── VerificationError      5  the result does not compute the same; nothing was written
     ├── BudgetError            6  time or memory ended before any result
-    └── ProviderError          7  the execution provider is not available here
+    ├── ProviderError          7  the execution provider is not available here
+    └── SayingError            8  all is done, but what there is to say about it could not be written
 
 The message is one line that names the thing, what is wrong with it and the way out.
 """
@@ -60,4 +61,13 @@ class ProviderError(EqsatError):
     exit_code: ClassVar[int] = 7
 
 
+class SayingError(EqsatError):
+    """The work is done and OUTPUT is in its place, but the report, or what was to be printed, could not be written."""
+
+    exit_code: ClassVar[int] = 8
+
+
 INTERRUPTED_EXIT_CODE = 130
+
+INTERNAL = "internal error: "
+"""What the message of a fault of ours begins with."""

@@ -1,15 +1,28 @@
-"""What every command shares: errors as one line, exit codes, and a clean end on Ctrl-C or SIGTERM."""
+"""What every command shares: errors as one line, exit codes, and a clean end on Ctrl-C or any other signal.
+
+A process that is a command runs::
+
+    begin()                        # before it imports anything that takes time
+    end(call(app))
+"""
 
 from __future__ import annotations
 
-import signal
 import sys
+import traceback
 from collections.abc import Sequence
-from typing import ClassVar
+from io import BytesIO
+from typing import ClassVar, Final, NoReturn
 
 import typer
 
-from eqsat.errors import INTERRUPTED_EXIT_CODE, EqsatError
+from eqsat import signals, streams
+from eqsat.errors import INTERNAL, INTERRUPTED_EXIT_CODE, EqsatError, SayingError
+from eqsat.shown import one_line
+from eqsat.temporary import keep_log
+
+_MAX_SAID: Final = 500
+"""Characters of an unforeseen exception that its line shows; the log has it all."""
 
 
 class InterruptedRunError(EqsatError):
@@ -26,17 +39,39 @@ def call(app: typer.Typer, arguments: Sequence[str] | None = None, *, name: str 
         arguments: What follows the program's name; None for this process's own.
         name: The program's name in its help and its errors.
     """
-    signal.signal(signal.SIGTERM, signal.default_int_handler)
     try:
-        result = typer.main.get_command(app)(args=arguments, prog_name=name, standalone_mode=False)
+        with signals.raised() as interruption:
+            result = typer.main.get_command(app)(args=arguments, prog_name=name, standalone_mode=False)
     except typer.TyperException as error:
-        return _fail(f"{error.format_message()} (--help lists what there is)", error.exit_code)
+        return fail(f"{error.format_message()} (--help lists what there is)", error.exit_code)
     except EqsatError as error:
-        return _fail(str(error), error.exit_code)
+        return fail(str(error), error.exit_code)
+    except KeyboardInterrupt:
+        return fail("interrupted", INTERRUPTED_EXIT_CODE)
+    except Exception as error:  # noqa: BLE001 -- a fault of ours ends as one line and a log, wherever it is
+        said = str(error).partition("\n")[0][:_MAX_SAID]
+        return fail(f"{INTERNAL}{type(error).__name__}: {said}{_log_of(error)}", EqsatError.exit_code)
+    if interruption.is_asked:
+        return fail("interrupted", INTERRUPTED_EXIT_CODE)
     return result if isinstance(result, int) else 0
 
 
-def _fail(message: str, exit_code: int) -> int:
-    line = " ".join(message.split())
-    sys.stderr.write(f"eqsat: error: {line}\n")
+def end(exit_code: int) -> NoReturn:
+    """End this process, which is a command that has come to its end."""
+    failure = streams.failure_of_stdout()
+    if failure is not None and failure is not streams.CLOSED and exit_code == 0:
+        exit_code = fail(f"stdout cannot be written: {failure.strerror}", SayingError.exit_code)
+    signals.ignore()
+    sys.exit(exit_code)
+
+
+def fail(message: str, exit_code: int) -> int:
+    """Say an error as one line on stderr, and return the exit code."""
+    sys.stderr.write(f"eqsat: error: {one_line(message)}\n")
     return exit_code
+
+
+def _log_of(error: Exception) -> str:
+    """Return where the traceback of an error is kept, as the end of its message."""
+    text = "".join(traceback.format_exception(error))
+    return keep_log(BytesIO(text.encode(errors="backslashreplace")))

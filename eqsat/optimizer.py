@@ -31,6 +31,7 @@ from eqsat.outcome import Findings
 from eqsat.progress import FINALS_SHARE, PRICE_SHARE, SEARCH_SHARE, Progress, Schedule
 from eqsat.report import Report
 from eqsat.rules.book import RuleBook, load_rules
+from eqsat.runtime.errors import BrokenModelError, MeasurementError
 from eqsat.runtime.runtime import Runtime
 from eqsat.runtime.settings import CPU_PROVIDER, CUDA_PROVIDER, SessionSettings
 from eqsat.search.interface import Arena, SearchBudget, SearchFactory, StopReason, Surroundings
@@ -39,6 +40,8 @@ from eqsat.verify.errors import UnsupportedInputError
 from eqsat.verify.inputs import input_specs, random_feeds
 from eqsat.verify.sizes import default_sizes
 from ir.availability import available_operators
+from ir.errors import InvalidModelError, UnsupportedModelError
+from ir.onnx_file import open_model
 from ir.reader import read
 
 if TYPE_CHECKING:
@@ -74,7 +77,7 @@ def optimize(
 
     Raises:
         UsageError: An argument contradicts the model.
-        InvalidModelError: The model cannot be read.
+        InvalidModelError: The model is broken.
         RulesError: A rules file is broken, or a rule that is always applied contradicts the model's types.
         ProviderError: The provider is not available.
         VerificationError: The result does not compute what the input computes.
@@ -111,9 +114,18 @@ class _Run:
 
     def execute(self, runtime: Runtime) -> Report:
         with self.progress.stage(Stage.LOAD, f"reading {self.source.name}"):
-            graph = read(self.source)
-            self.findings.graph = graph
+            file = open_model(self.source)
             runtime.require_providers(self.job.providers)
+            try:
+                fingerprint = runtime.optimized_fingerprint(self.source, self.settings)
+                graph = read(file)
+            except BrokenModelError as error:
+                raise InvalidModelError(f"{self.source}: {error}") from error
+            except MeasurementError as error:
+                return keep_input(self.findings, f"the input itself does not run: {error}")
+            except UnsupportedModelError as error:
+                return keep_input(self.findings, str(error))
+            self.findings.graph = graph
             rules = self._rules(graph)
         try:
             sizes = default_sizes(graph, self.job.input_shapes)
@@ -130,6 +142,7 @@ class _Run:
             schedule=self.schedule,
             clock=self.clock,
             progress=self.progress,
+            input_fingerprint=fingerprint,
         )
         with PriceDatabase(
             Path(self.job.cost_db) if self.job.cost_db else None,
@@ -174,8 +187,6 @@ class _Run:
         entered = finals.open(explored)
         if entered is not None:
             return finals.run(explored, *entered)
-        if finals.input_failure:
-            return keep_input(self.findings, finals.input_failure)
         why = finals.why_no_finalist()
         found = self._without_culprits(finals, explored, explore)
         if found is None:

@@ -21,7 +21,8 @@ from eqsat.report import (
     SizeBytes,
     Status,
 )
-from ir.onnx_file import external_files, load_model, operator_counts, written_bytes
+from ir.external_data import outer_files
+from ir.onnx_file import external_files, operator_counts, written_bytes
 
 if TYPE_CHECKING:
     from eqsat.egraph.session import Size
@@ -58,7 +59,7 @@ class Findings:
     def input_bytes(self) -> int:
         """Bytes of the input, its external data included."""
         path = Path(self.job.input_path)
-        files = external_files(self.graph.model if self.graph is not None else load_model(path))
+        files = external_files(path) if self.graph is None else outer_files(self.graph.model)
         return path.stat().st_size + sum(file.stat().st_size for file in files)
 
     @property

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import filecmp
 import os
+import stat
 from collections.abc import Callable
 from pathlib import Path
 from typing import Final
@@ -18,6 +19,9 @@ from ir import atomic_file
 from ir.errors import InvalidModelError
 
 _SUFFIX: Final = ".onnx"
+
+MAX_MODEL_BYTES: Final = 2**31 - 1
+"""The largest message that protobuf reads."""
 
 
 def default_output(input_path: Path) -> Path:
@@ -30,11 +34,19 @@ def check_input(path: Path) -> None:
     """Check that ``path`` can be a model at all.
 
     Raises:
-        ModelError: It is missing, empty, no file, or not readable.
+        ModelError: It is missing, empty, no file, too large for an ONNX file, not readable, or has a name that ONNX
+            Runtime cannot open.
     """
+    if any(0xDC80 <= ord(letter) <= 0xDCFF for letter in str(path)):
+        raise ModelError(f"{path} has a name that is not UTF-8, which ONNX Runtime cannot open; rename it")
     try:
-        if path.is_dir():
+        found = path.stat()
+        if stat.S_ISDIR(found.st_mode):
             raise ModelError(f"{path} is a folder; give the .onnx file in it")
+        if not stat.S_ISREG(found.st_mode):
+            raise ModelError(f"{path} is a pipe or a device; give a file")
+        if found.st_size > MAX_MODEL_BYTES:
+            raise ModelError(f"{path} is no ONNX model: one has less than 2 GiB, and external data for what is larger")
         with path.open("rb") as file:
             is_empty = not file.read(1)
     except FileNotFoundError:
@@ -147,10 +159,10 @@ def _check_apart(path: Path, input_path: Path) -> None:
 
 
 def _external_files(model_path: Path) -> tuple[Path, ...]:
-    from ir.onnx_file import external_files, load_model
+    from ir.onnx_file import external_files
 
     try:
-        return external_files(load_model(model_path))
+        return external_files(model_path)
     except InvalidModelError as error:
         raise ModelError(str(error)) from error
 

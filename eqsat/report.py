@@ -191,6 +191,7 @@ class Report:
         peak_rss_bytes: Largest resident memory of the worker and its children together.
         versions: Versions of this package and of what it stands on.
         warnings: Lines that the user should read.
+        fault: The internal error that ended the run, and its log, as one line; empty where there was none.
     """
 
     status: Status
@@ -211,6 +212,7 @@ class Report:
     peak_rss_bytes: int = 0
     versions: Mapping[str, str] = field(default_factory=dict)
     warnings: tuple[str, ...] = ()
+    fault: str = ""
 
     def to_record(self) -> dict[str, Any]:
         """Return the report as a JSON object, the schema's number first."""

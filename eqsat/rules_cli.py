@@ -24,7 +24,7 @@ from eqsat.rules_screen import (
     print_why_not,
     say,
 )
-from eqsat.screen import console
+from eqsat.shown import console, echo
 
 if TYPE_CHECKING:
     from eqsat.ruletools.complaints import Complaint
@@ -67,7 +67,7 @@ app = typer.Typer(
 def commands(context: typer.Context) -> None:
     """List, draw, check, test, explain, measure and write rules; docs/tutorial-rules.md shows how."""
     if context.invoked_subcommand is None:
-        typer.echo(context.get_help())
+        echo(context.get_help())
 
 
 # --- list and show --------------------------------------------------------------------------------------------
@@ -446,7 +446,7 @@ def new(
     limits = _limits(time_limit, memory_limit)
     output.check_input(source)
     text = _only(write_template, source, arguments.split_names(nodes), name, limits=limits)
-    typer.echo(text, nl=False)
+    echo(text, has_end=False)
     return 0
 
 
@@ -488,7 +488,7 @@ def infer(
         print_json(found.to_fields())
         return 0
     for each in found.rules:
-        typer.echo(each.entry())
+        echo(each.entry())
     for cut in found.cuts:
         say(err, f"left out: {cut}")
     say(err, f"{len(found.rules)} {'rule' if len(found.rules) == 1 else 'rules'} found")
@@ -506,7 +506,7 @@ def docs(
 
     text = rules_page()
     if page is None:
-        typer.echo(text, nl=False)
+        echo(text, has_end=False)
     else:
         output.write_text(page, text)
     return 0

@@ -6,9 +6,10 @@ import json
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Final, Literal
 
-import typer
 from rich.markup import escape
 from rich.table import Table
+
+from eqsat.shown import echo
 
 if TYPE_CHECKING:
     from rich.console import Console
@@ -25,7 +26,7 @@ def print_rows(out: Console, headings: Sequence[str], rows: Sequence[Sequence[st
     """Print a table: drawn on a terminal, with tabs between the cells elsewhere."""
     if not out.is_terminal:
         for row in (headings, *rows):
-            typer.echo("\t".join(row))
+            echo("\t".join(row))
         return
     table = Table(show_edge=False, pad_edge=False)
     for number, heading in enumerate(headings):
@@ -43,7 +44,8 @@ def say(out: Console, line: str) -> None:
 
 def print_json(value: object) -> None:
     """Print a value as JSON on stdout."""
-    typer.echo(json.dumps(value, indent=2, sort_keys=False))
+    text = json.dumps(value, indent=2, sort_keys=False)
+    echo(text.replace("\x7f", "\\u007f"))  # the one character that is not printable and that JSON leaves as it is
 
 
 def has_lines(out: Console) -> bool:

@@ -6,17 +6,23 @@ import sys
 from pathlib import Path
 from typing import Annotated, Final
 
+from eqsat.start import begin
+
+if __name__ == "__main__":
+    begin()
+
 import typer
 from rich.console import Console
 
 import eqsat
-from eqsat import arguments, output
-from eqsat.errors import INTERRUPTED_EXIT_CODE, UsageError
-from eqsat.face import InterruptedRunError, call
+from eqsat import arguments, output, signals, streams
+from eqsat.errors import INTERRUPTED_EXIT_CODE, EqsatError, SayingError, UsageError
+from eqsat.face import InterruptedRunError, call, end, fail
 from eqsat.job import Budget, Growth, Job, Prices, Target
 from eqsat.learned import SEARCHES
-from eqsat.report import Ending, Report
-from eqsat.screen import Verbosity, console, headline, rules_table, screen, summary
+from eqsat.report import Ending, Report, Status
+from eqsat.screen import Verbosity, headline, rules_table, screen, summary
+from eqsat.shown import console, echo, one_line
 from eqsat.supervisor import Isolation, supervise
 
 _STDOUT: Final = "-"
@@ -24,7 +30,7 @@ _STDOUT: Final = "-"
 
 def _print_version(is_asked: bool) -> None:
     if is_asked:
-        typer.echo(f"eqsat {eqsat.__version__}")
+        echo(f"eqsat {eqsat.__version__}")
         raise typer.Exit
 
 
@@ -92,7 +98,7 @@ def run(
     dry_run: Annotated[bool, typer.Option("--dry-run", help="Do everything but write OUTPUT.")] = False,
     json: Annotated[Path | None, typer.Option(metavar="FILE", help="Write the report as JSON; - is stdout.")] = None,
     verbose: Annotated[bool, typer.Option("--verbose", "-v", help="Say more.")] = False,
-    quiet: Annotated[bool, typer.Option("--quiet", "-q", help="Say nothing but errors.")] = False,
+    quiet: Annotated[bool, typer.Option("--quiet", "-q", help="Say nothing but errors and warnings.")] = False,
     version: Annotated[  # noqa: ARG001 -- its callback does the work
         bool, typer.Option("--version", callback=_print_version, is_eager=True, help="Show the version and end.")
     ] = False,
@@ -144,17 +150,53 @@ def run(
     )
     if json is not None and not is_json_on_stdout:
         output.check_report(json, job)
-    with screen(console(is_stderr=True), verbosity) as shown:
-        try:
-            report = supervise(job, isolation=Isolation.PROCESS, on_event=shown.show)
-        except KeyboardInterrupt:
-            raise InterruptedRunError("interrupted before there was any result; nothing was written") from None
-    _tell(report, out, verbosity)
-    if is_json_on_stdout:
-        sys.stdout.write(report.to_json())
-    elif json is not None:
-        output.write_text(json, report.to_json())
+    with signals.noted() as interruption:
+        with screen(console(is_stderr=True), verbosity) as shown:
+            try:
+                report = supervise(
+                    job,
+                    isolation=Isolation.PROCESS,
+                    on_event=shown.show,
+                    is_interrupted=lambda: interruption.is_asked,
+                )
+            except KeyboardInterrupt:
+                raise InterruptedRunError("interrupted before there was any result; nothing was written") from None
+        _tell(report, out, verbosity)
+        exit_code = _exit_code(report)
+        if json is not None:
+            try:
+                _write_report(report, None if is_json_on_stdout else json)
+            except EqsatError as error:
+                fail(f"the report could not be written: {error}; {_where(report)}", SayingError.exit_code)
+                exit_code = exit_code or SayingError.exit_code
+    return exit_code
+
+
+def _exit_code(report: Report) -> int:
+    """Say the fault that ended the run, if there was one, and return the exit code."""
+    if report.fault:
+        return fail(f"{report.fault}; {_where(report)}", EqsatError.exit_code)
     return INTERRUPTED_EXIT_CODE if report.ending is Ending.INTERRUPTED else 0
+
+
+def _where(report: Report) -> str:
+    what = "the best result" if report.status is Status.OPTIMIZED else "a copy of the input"
+    return f"{report.output} holds {what}" if report.output else "nothing was to be written"
+
+
+def _write_report(report: Report, path: Path | None) -> None:
+    """Write the report into a file, or to stdout.
+
+    Raises:
+        EqsatError: It cannot be written.
+    """
+    if path is not None:
+        output.write_text(path, report.to_json())
+        return
+    sys.stdout.write(report.to_json())
+    failure = streams.failure_of_stdout()
+    if failure is not None:
+        raise EqsatError(f"stdout: {failure.strerror}")
 
 
 def _list_rules(paths: tuple[Path, ...], out: Console, *, is_verbose: bool) -> None:
@@ -165,11 +207,13 @@ def _list_rules(paths: tuple[Path, ...], out: Console, *, is_verbose: bool) -> N
 
 
 def _tell(report: Report, out: Console, verbosity: Verbosity) -> None:
+    warnings = console(is_stderr=True)
+    for warning in report.warnings:
+        line = f"warning: {one_line(warning)}"
+        warnings.print(line, style="yellow", markup=False, highlight=False, soft_wrap=True)
     if verbosity is Verbosity.QUIET:
         return
     out.print(summary(report, is_verbose=verbosity is Verbosity.VERBOSE))
-    for warning in report.warnings:
-        out.print(f"warning: {warning}", style="yellow", markup=False, highlight=False, soft_wrap=True)
     out.print(headline(report), style="bold", markup=False, highlight=False, soft_wrap=True)
     if report.output:
         out.print(f"wrote {report.output}", markup=False, highlight=False, soft_wrap=True)
@@ -180,4 +224,4 @@ app.command()(run)
 
 
 if __name__ == "__main__":
-    sys.exit(call(app, name="python -m eqsat.run"))
+    end(call(app, name="python -m eqsat.run"))

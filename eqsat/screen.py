@@ -14,13 +14,13 @@ from rich.table import Table
 
 from eqsat.events import Event, Stage
 from eqsat.report import Report, Status
+from eqsat.shown import one_line
 
 if TYPE_CHECKING:
     from eqsat.rules import Rule
 
 _MAX_RULES = 12
 _MAX_OPERATORS = 12
-_FILE_WIDTH = 140
 
 
 class Verbosity(IntEnum):
@@ -60,7 +60,8 @@ class PlainScreen:
         if self._is_verbose or event.stage is not self._stage:
             self._stage = event.stage
             best = f"  (best so far {event.best_speedup:.2f}x)" if event.best_speedup is not None else ""
-            self._console.print(f"{event.stage}: {event.message}{best}", markup=False, highlight=False, soft_wrap=True)
+            line = f"{event.stage}: {one_line(event.message)}{best}"
+            self._console.print(line, markup=False, highlight=False, soft_wrap=True)
 
 
 @final
@@ -78,7 +79,7 @@ class LiveScreen:
             description=event.stage.value,
             total=1.0,
             completed=event.fraction or 0.0,
-            message=escape(event.message),
+            message=escape(one_line(event.message)),
             best=f"best {event.best_speedup:.2f}x" if event.best_speedup is not None else "",
         )
 
@@ -103,20 +104,14 @@ def screen(console: Console, verbosity: Verbosity) -> Iterator[Screen]:
             yield LiveScreen(progress)
 
 
-def console(*, is_stderr: bool) -> Console:
-    """Return a console as wide as the terminal, or wide enough for the tables where there is none."""
-    found = Console(stderr=is_stderr)
-    return found if found.is_terminal else Console(stderr=is_stderr, width=_FILE_WIDTH)
-
-
 def headline(report: Report) -> str:
     """Return the result as one line."""
     match report.status:
         case Status.OPTIMIZED:
             speedup = f"{report.latency.speedup:.2f}x faster" if report.latency else "optimised, not measured"
-            return f"{speedup}: {report.reason}"
+            return f"{speedup}: {one_line(report.reason)}"
         case Status.UNCHANGED:
-            return f"unchanged: {report.reason}"
+            return f"unchanged: {one_line(report.reason)}"
 
 
 def summary(report: Report, *, is_verbose: bool = False) -> Table:

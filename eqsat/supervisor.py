@@ -5,22 +5,21 @@
     supervisor (the user's process)          worker (a process group of its own)
         checks the paths, starts it   ---->      reads the job
         shows events                  <----      lines on stdout
-        reads its memory from /proc              leaves its best result in the scratch folder, again and again
+        reads its memory                         leaves its best result in the scratch folder, again and again
         kills it at a limit           ---->      (or ends by itself: a report or a failure is its last line)
         writes the output, removes the scratch folder
 
 Whatever ends the worker, the best result it has left is used. Where it has left none, nothing is written and the error
-says which limit to raise.
+says which limit to raise. A fault of the worker is never silent: with a result, the report says it, and without one it
+is the error.
 """
 
 from __future__ import annotations
 
 import queue
-import shutil
 import signal
 import subprocess
 import sys
-import tempfile
 import threading
 import time
 from collections.abc import Callable, Sequence
@@ -31,16 +30,18 @@ from pathlib import Path
 from typing import IO, Final, assert_never
 
 from eqsat import output, processes
-from eqsat.errors import BudgetError, EqsatError
+from eqsat.errors import INTERNAL, BudgetError, EqsatError
 from eqsat.events import Event, Failure, Message, MessageError, Stage, from_line
 from eqsat.job import Budget, Job
 from eqsat.report import Ending, Report, Status
 from eqsat.scratch import Best, read_best
+from eqsat.temporary import TemporaryFolder, keep_log
 from eqsat.worker import run_job
 
 _POLL_S: Final = 0.2
 _EXIT_S: Final = 5.0
 _GIB: Final = 1024**3
+WORKER_LOG: Final = "worker.log"
 WORKER_COMMAND: Final = (sys.executable, "-m", "eqsat.worker")
 
 
@@ -72,11 +73,17 @@ def ignore(event: Event) -> None:
     """Do nothing with an event."""
 
 
+def never() -> bool:
+    """Return False."""
+    return False
+
+
 def supervise(
     job: Job,
     *,
     isolation: Isolation = Isolation.PROCESS,
     on_event: Callable[[Event], None] = ignore,
+    is_interrupted: Callable[[], bool] = never,
     worker_command: Sequence[str] = WORKER_COMMAND,
     grace_s: float | None = None,
     clock: Callable[[], float] = time.monotonic,
@@ -87,6 +94,8 @@ def supervise(
         job: What to do; its scratch folder is made here.
         isolation: ``NONE`` runs the optimiser in this process: the memory limit and a hard end of the time do not hold.
         on_event: Is called with every event, in this thread.
+        is_interrupted: Says whether the user has asked for the end, which a KeyboardInterrupt says too; it is asked
+            several times a second while the worker runs.
         worker_command: Starts a worker when the path of a job file is added.
         grace_s: Seconds after the time budget at which the worker is killed; it ends by itself before that.
         clock: Monotonic seconds.
@@ -103,12 +112,14 @@ def supervise(
     output.check_input(input_path)
     if job.output_path:
         output.check_output(input_path, Path(job.output_path))
-    with tempfile.TemporaryDirectory(prefix="eqsat-", ignore_cleanup_errors=True) as folder:
-        job = replace(job, scratch_dir=folder)
+    with TemporaryFolder() as folder:
+        job = replace(job, scratch_dir=str(folder.path))
         match isolation:
             case Isolation.PROCESS:
-                watch = _Watch(budget=job.budget, on_event=on_event, clock=clock, grace_s=grace_s)
-                outcome = watch.run(job, worker_command)
+                watch = _Watch(
+                    budget=job.budget, on_event=on_event, is_interrupted=is_interrupted, clock=clock, grace_s=grace_s
+                )
+                outcome = watch.run(job, worker_command, folder)
             case Isolation.NONE:
                 outcome = _run_inline(job, on_event)
             case _:
@@ -119,6 +130,7 @@ def supervise(
             _write(result, input_path, Path(job.output_path))
         return replace(
             result.report,
+            ending=Ending.INTERRUPTED if is_interrupted() else result.report.ending,
             output=job.output_path,
             seconds={**result.report.seconds, "total": round(clock() - started_s, 3)},
             peak_rss_bytes=max(outcome.peak_rss_bytes, result.report.peak_rss_bytes),
@@ -142,28 +154,32 @@ class _Watch:
         *,
         budget: Budget,
         on_event: Callable[[Event], None],
+        is_interrupted: Callable[[], bool],
         clock: Callable[[], float],
         grace_s: float | None,
     ) -> None:
         self._budget = budget
         self._on_event = on_event
+        self._is_interrupted = is_interrupted
         self._clock = clock
         self._grace_s = max(10.0, 0.1 * budget.time_s) if grace_s is None else grace_s
         self._peak_rss_bytes = 0
         self._last: Report | Failure | None = None
 
-    def run(self, job: Job, worker_command: Sequence[str]) -> _Outcome:
-        """Run ``job`` to its end; no process of the worker's is left behind."""
+    def run(self, job: Job, worker_command: Sequence[str], folder: TemporaryFolder) -> _Outcome:
+        """Run ``job`` to its end; no process of the worker's is left behind, and no file outside ``folder``."""
         scratch = Path(job.scratch_dir)
         job_path = scratch / "job.json"
         job_path.write_text(job.to_json(), encoding="utf-8")
-        with (scratch / "worker.log").open("wb") as log:
+        with (scratch / WORKER_LOG).open("wb") as log:
             process = subprocess.Popen(
                 [*worker_command, str(job_path)],
                 stdin=subprocess.DEVNULL,
                 stdout=subprocess.PIPE,
                 stderr=log,
                 encoding="utf-8",
+                env=folder.environment(),
+                pass_fds=() if folder.lock is None else (folder.lock,),
                 start_new_session=True,
             )
         try:
@@ -194,11 +210,13 @@ class _Watch:
                 self._take(line)
                 if self._last is not None:
                     return Ending.COMPLETED
+            if self._is_interrupted():
+                return Ending.INTERRUPTED
             if self._clock() >= deadline_s:
                 return Ending.TIME_BUDGET
             if self._clock() >= next_poll_s:
                 next_poll_s = self._clock() + _POLL_S
-                rss_bytes = processes.resident_bytes(processes.tree(process.pid))
+                rss_bytes = processes.resident_bytes(process.pid)
                 self._peak_rss_bytes = max(self._peak_rss_bytes, rss_bytes)
                 if rss_bytes > self._budget.memory_bytes:
                     return Ending.MEMORY_LIMIT
@@ -244,30 +262,38 @@ def _result(outcome: _Outcome, job: Job, *, elapsed_s: float) -> Best:
         if last.status is Status.UNCHANGED:
             return Best(report=last, model_path=None)
         if best is None or best.model_path is None:
-            raise EqsatError("internal error: the worker reported an optimised model and left none")
+            raise _internal("the worker reported an optimised model and left none")
         return Best(report=last, model_path=best.model_path)
+    ending = outcome.ending
     if isinstance(last, Failure):
         error = last.to_error()
-        if type(error) is not EqsatError or best is None:
-            raise _with_log(error, job)
-        outcome = replace(outcome, ending=Ending.WORKER_DIED)
+        is_limit, is_fault = isinstance(error, BudgetError), type(error) is EqsatError
+        if best is None or not (is_limit or is_fault):
+            raise _with_log(error, job) if is_fault else error
+        ending = Ending.MEMORY_LIMIT if is_limit else Ending.WORKER_DIED
+    happened = _what_happened(outcome, job, elapsed_s)
     if best is not None:
-        warning = f"this is the best result of a run that was cut short: {_what_happened(outcome, job, elapsed_s)}"
-        report = replace(best.report, ending=outcome.ending, warnings=(*best.report.warnings, warning))
+        if ending is Ending.WORKER_DIED:
+            report = replace(best.report, ending=ending, fault=str(_with_log(_internal(happened), job)))
+        else:
+            warning = f"this is the best result of a run that was cut short: {happened}"
+            report = replace(best.report, ending=ending, warnings=(*best.report.warnings, warning))
         return Best(report=report, model_path=best.model_path)
-    match outcome.ending:
+    match ending:
         case Ending.INTERRUPTED:
             raise KeyboardInterrupt
         case Ending.TIME_BUDGET | Ending.MEMORY_LIMIT:
-            raise BudgetError(f"{_what_happened(outcome, job, elapsed_s)}, before there was any result")
+            raise BudgetError(f"{happened}, before there was any result")
         case Ending.WORKER_DIED | Ending.COMPLETED:
-            raise _with_log(EqsatError(f"internal error: {_what_happened(outcome, job, elapsed_s)}"), job)
+            raise _with_log(_internal(happened), job)
         case _:
-            assert_never(outcome.ending)
+            assert_never(ending)
 
 
 def _what_happened(outcome: _Outcome, job: Job, elapsed_s: float) -> str:
     budget = job.budget
+    if isinstance(outcome.last, Failure):
+        return outcome.last.message
     match outcome.ending:
         case Ending.TIME_BUDGET:
             return f"the time budget of {budget.time_s:g} s ended (--time-budget)"
@@ -277,8 +303,6 @@ def _what_happened(outcome: _Outcome, job: Job, elapsed_s: float) -> str:
         case Ending.INTERRUPTED:
             return f"interrupted after {elapsed_s:.0f} s"
         case Ending.WORKER_DIED | Ending.COMPLETED:
-            if isinstance(outcome.last, Failure):
-                return outcome.last.message
             if outcome.exit_code < 0:
                 return f"the worker was killed by {signal.Signals(-outcome.exit_code).name}"
             return f"the worker ended with exit code {outcome.exit_code} and no report"
@@ -286,14 +310,17 @@ def _what_happened(outcome: _Outcome, job: Job, elapsed_s: float) -> str:
             assert_never(outcome.ending)
 
 
+def _internal(message: str) -> EqsatError:
+    return EqsatError(message if message.startswith(INTERNAL) else f"{INTERNAL}{message}")
+
+
 def _with_log(error: EqsatError, job: Job) -> EqsatError:
-    """Return an internal error with the path of a copy of the worker's log; any other error as it is."""
-    log = Path(job.scratch_dir) / "worker.log"
-    if type(error) is not EqsatError or not log.exists() or not log.stat().st_size:
+    """Return an internal error that names a copy of the worker's log."""
+    log = Path(job.scratch_dir) / WORKER_LOG
+    if not log.exists():
         return error
-    with tempfile.NamedTemporaryFile(prefix="eqsat-", suffix=".log", delete=False) as kept, log.open("rb") as written:
-        shutil.copyfileobj(written, kept)
-    return EqsatError(f"{error}; the log is {kept.name}")
+    with log.open("rb") as written:
+        return EqsatError(f"{error}{keep_log(written)}")
 
 
 def _write(result: Best, input_path: Path, output_path: Path) -> None:

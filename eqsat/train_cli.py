@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from multiprocessing.util import get_temp_dir
 from pathlib import Path
 from typing import Annotated
 
@@ -10,6 +11,8 @@ import typer
 from eqsat import arguments
 from eqsat.errors import ModelError
 from eqsat.output import make_folder
+from eqsat.shown import echo
+from eqsat.temporary import TemporaryFolder
 from ir.errors import InvalidModelError
 
 
@@ -35,20 +38,22 @@ def train(
     FOLDER/best is then the policy: eqsat run MODEL.onnx --search ppo --search-option policy=FOLDER/best
     """
     make_folder(output)
-    from rl.config import DEFAULT
-    from rl.training_command import run_training
-
     try:
-        summary = run_training(
-            output=output,
-            config=config or DEFAULT,
-            start=start,
-            is_resumed=resume,
-            time_limit_s=None if time_limit is None else arguments.parse_duration_s(time_limit),
-            models=model or (),
-            tell=typer.echo,
-        )
+        get_temp_dir()  # that of multiprocessing, which it removes itself, at the end of this process
+        with TemporaryFolder() as folder, folder.as_home():
+            from rl.config import DEFAULT
+            from rl.training_command import run_training
+
+            summary = run_training(
+                output=output,
+                config=config or DEFAULT,
+                start=start,
+                is_resumed=resume,
+                time_limit_s=None if time_limit is None else arguments.parse_duration_s(time_limit),
+                models=model or (),
+                tell=echo,
+            )
     except InvalidModelError as error:
         raise ModelError(str(error)) from error
-    typer.echo(summary.table())
+    echo(summary.table())
     return 0

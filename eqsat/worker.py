@@ -8,6 +8,7 @@ from __future__ import annotations
 import ctypes
 import faulthandler
 import os
+import select
 import signal
 import sys
 from collections.abc import Callable, Sequence
@@ -15,7 +16,7 @@ from pathlib import Path
 from types import TracebackType
 from typing import Final, TextIO
 
-from eqsat.errors import BudgetError, EqsatError, ModelError
+from eqsat.errors import INTERNAL, BudgetError, EqsatError, ModelError
 from eqsat.events import Event, Failure, Message, to_line
 from eqsat.job import Job
 from eqsat.report import Report
@@ -53,14 +54,15 @@ def main(arguments: Sequence[str]) -> int:
     def report_crash(kind: type[BaseException], error: BaseException, traceback: TracebackType | None) -> None:
         sys.__excepthook__(kind, error, traceback)
         said = str(error).partition("\n")[0]
-        send(Failure(kind="EqsatError", message=f"internal error: {kind.__name__}: {said}"))
+        send(Failure(kind="EqsatError", message=f"{INTERNAL}{kind.__name__}: {said}"))
 
     sys.excepthook = report_crash
     job = Job.from_json(Path(job_path).read_text(encoding="utf-8"))
     try:
         send(run_job(job, send))
     except MemoryError:
-        send(Failure(kind=BudgetError.__name__, message="memory ended before any result; raise --memory-limit"))
+        said = "there was no more memory (--max-enodes keeps the search smaller)"
+        send(Failure(kind=BudgetError.__name__, message=said))
         return BudgetError.exit_code
     except EqsatError as error:
         send(Failure.of(error))
@@ -79,9 +81,16 @@ def _take_stdout() -> TextIO:
 
 
 def _die_with_parent() -> None:
-    """Have the kernel kill this process when its parent ends, however it ends (Linux only)."""
+    """Have the kernel kill this process when its parent ends, however it ends (Linux only).
+
+    Where the parent has ended before, nobody reads what is written to stdout.
+    """
     if sys.platform == "linux":
         ctypes.CDLL(None).prctl(_PR_SET_PDEATHSIG, signal.SIGKILL)
+        reader = select.poll()
+        reader.register(1, 0)
+        if any(event & select.POLLERR for _, event in reader.poll(0)):
+            sys.exit("the process that started this one has ended")
 
 
 if __name__ == "__main__":

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from dataclasses import replace
 from typing import TYPE_CHECKING, Final
 
 import numpy as np
@@ -11,13 +12,14 @@ import onnx_ir
 from ir.external_data import renamed
 from ir.graph import Constant
 from ir.onnx_form import symbol_sources
+from ir.serialised import keep_aside
 from ir.subgraphs import value_names
 from ir.writer import RawNode, Surroundings, Written, write_node
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from ir.graph import AttributeValue, Graph, Node
+    from ir.graph import AttributeValue, Graph, Node, Spelling
     from ir.types import Symbols, TensorType
 
 _FIRST_IR_WITH_CONSTANTS: Final = 4
@@ -63,7 +65,13 @@ class _Assembler:
         self.nodes: list[onnx_ir.Node] = []
         self.domains: set[str] = set()
         self.taken = set(value_names(graph.model.graph)).union(types, constants)
-        self.described = {value.name: value for node in graph.model.graph for value in node.outputs if value.name}
+        stated = (
+            *graph.model.graph.initializers.values(),
+            *(value for node in graph.model.graph for value in node.outputs),
+        )
+        self.described = {value.name: value for value in stated if value.name}
+        self.made: set[str] = set()
+        self.node_names: set[str] = set()
         self.around = Surroundings(
             opset=graph.opset,
             type_of=types.get,
@@ -77,13 +85,21 @@ class _Assembler:
         names = self.graph.inputs if inputs is None else inputs
         graph_inputs = [self._input(name, original.get(name)) for name in names]
         for node in nodes:
-            self.taken.update(node.outputs)
+            self.made.update(node.outputs)
+        self.taken.update(self.made)
         for node in nodes:
             if node.source is not None and node.is_opaque:
                 self._opaque(node, node.source)
-            elif any(node.outputs):
+            elif not any(node.outputs):
+                continue
+            elif node.source is not None and node.spelling is not None and _fits(node.outputs, node.source):
+                self._as_read(node, node.source, node.spelling)
+            else:
                 written = write_node(node.operator, node.inputs, node.outputs, node.attributes, self.around)
                 self._written(node, written)
+        if outputs is None:
+            for name in self.graph.held:
+                self._value(name)
         graph_outputs = self._outputs(outputs)
         if model.ir_version < _FIRST_IR_WITH_CONSTANTS:
             graph_inputs.extend(value for value in self.initializers.values() if value not in graph_inputs)
@@ -101,6 +117,8 @@ class _Assembler:
             name=model.graph.name,
             metadata_props=dict(model.graph.metadata_props),
         )
+        if outputs is None:
+            keep_aside(model.graph, new)
         return onnx_ir.Model(
             new,
             ir_version=model.ir_version,
@@ -111,6 +129,7 @@ class _Assembler:
             doc_string=model.doc_string,
             functions=[function.clone() for function in model.functions.values()],
             metadata_props=dict(model.metadata_props),
+            device_configurations=model.device_configurations,
         )
 
     def _input(self, name: str, original: onnx_ir.Value | None) -> onnx_ir.Value:
@@ -160,6 +179,9 @@ class _Assembler:
             shape=onnx_ir.Shape(tensor.shape.numpy()),
             const_value=_named(tensor, name),
         )
+        known = self.described.get(name)
+        if known is not None:
+            _remark_like(value, known)
         self.values[name] = value
         self.initializers[name] = value
         return value
@@ -172,14 +194,58 @@ class _Assembler:
         count = len(source.inputs)
         for captured in node.inputs[count:]:
             self._value(captured)
-        self._add(
-            source.op_type,
-            source.domain,
-            node.inputs[:count],
-            node.outputs,
-            [_copied(attribute) for attribute in source.attributes.values()],
-            source,
-        )
+        self._like(source, node.inputs[:count], node.outputs)
+
+    def _as_read(self, node: Node, source: onnx_ir.Node, spelling: Spelling) -> None:
+        """A node that no rule has changed, in the words of the model: its operator, attributes, and constant inputs.
+
+        Outputs that nobody uses stay too, since a kernel may depend on them.
+        """
+        inputs = []
+        for part in spelling:
+            if part is None:
+                inputs.append("")
+            else:
+                inputs.append(self._own_constant(part) if isinstance(part, Constant) else node.inputs[part])
+        outputs = []
+        for position, value in enumerate(source.outputs):
+            name = node.outputs[position] if position < len(node.outputs) else ""
+            outputs.append(name or (self._unused(value.name) if value.name else ""))
+        self._like(source, inputs, outputs)
+
+    def _own_constant(self, constant: Constant) -> str:
+        """The name of a constant of the model, as an initializer."""
+        if constant.name in self.made:  # of an equal value that is computed
+            return self._new_constant(constant)
+        if constant.name not in self.values and constant.name not in self.constants:
+            self._initializer(constant.name, constant.tensor)
+        return constant.name
+
+    def _new_constant(self, constant: Constant) -> str:
+        name = self._fresh(constant.name)
+        self._initializer(name, constant.tensor)
+        return name
+
+    def _unused(self, name: str) -> str:
+        """A name for an output that nobody uses: its own, where nothing else has it."""
+        if name in self.made or name in self.values:
+            name = self._fresh(name)
+        self.made.add(name)
+        return name
+
+    def _fresh(self, stem: str) -> str:
+        return _not_in(self.taken, stem)
+
+    def _node_name(self, stem: str) -> str:
+        """ONNX Runtime refuses two nodes of one name."""
+        return _not_in(self.node_names, stem)
+
+    def _like(self, source: onnx_ir.Node, inputs: Sequence[str], outputs: Sequence[str]) -> None:
+        """The node as it was read, with these inputs and outputs."""
+        attributes = [_copied(attribute) for attribute in source.attributes.values()]
+        node = self._add(source.op_type, source.domain, inputs, outputs, attributes, source)
+        new_values = dict(zip((*source.inputs, *source.outputs), (*node.inputs, *node.outputs), strict=True))
+        node.device_configurations = tuple(_on_values(each, new_values) for each in source.device_configurations)
 
     def _written(self, node: Node, written: Written) -> None:
         names = self._new_names(node, written)
@@ -197,12 +263,7 @@ class _Assembler:
         names: dict[str, str] = {}
         for stem in made_up:
             if stem and stem not in node.outputs:
-                name, number = stem, 0
-                while name in self.taken:
-                    number += 1
-                    name = f"{stem}_{number}"
-                self.taken.add(name)
-                names[stem] = name
+                names[stem] = self._fresh(stem)
         return names
 
     def _raw(self, raw: RawNode, names: Mapping[str, str], source: onnx_ir.Node | None) -> None:
@@ -219,10 +280,12 @@ class _Assembler:
         outputs: Sequence[str],
         attributes: Sequence[onnx_ir.Attr],
         source: onnx_ir.Node | None,
-    ) -> None:
+    ) -> onnx_ir.Node:
         self.domains.add(domain)
         made = [self._new_value(name) for name in outputs]
         name = source.name if source is not None else f"{op_type}/{next(name for name in outputs if name)}"
+        if name:
+            name = self._node_name(name)
         node = onnx_ir.Node(
             domain,
             op_type,
@@ -238,13 +301,43 @@ class _Assembler:
             if output:
                 self.values[output] = value
         self.nodes.append(node)
+        return node
+
+
+def _on_values(
+    configuration: onnx_ir.NodeDeviceConfiguration, new_values: Mapping[onnx_ir.Value | None, onnx_ir.Value | None]
+) -> onnx_ir.NodeDeviceConfiguration:
+    """How a node is spread over devices, said of the values that took the place of the old ones."""
+    specs = tuple(replace(spec, value=new_values.get(spec.value, spec.value)) for spec in configuration.sharding_specs)
+    return replace(configuration, sharding_specs=specs)
 
 
 def _describe_like(value: onnx_ir.Value, original: onnx_ir.Value) -> None:
     value.type = original.type
     value.shape = original.shape
+    _remark_like(value, original)
+
+
+def _remark_like(value: onnx_ir.Value, original: onnx_ir.Value) -> None:
+    """Give a value what is said of another beside its type; a quantisation annotation is part of ``meta``."""
     value.doc_string = original.doc_string
     value.metadata_props.update(original.metadata_props)
+    value.meta.update(original.meta)
+
+
+def _not_in(taken: set[str], stem: str) -> str:
+    """A name that starts with ``stem`` and was not taken; it is now."""
+    name, number = stem, 0
+    while name in taken:
+        number += 1
+        name = f"{stem}_{number}"
+    taken.add(name)
+    return name
+
+
+def _fits(outputs: Sequence[str], source: onnx_ir.Node) -> bool:
+    """Whether a node as it was read has every output that is wanted."""
+    return not any(outputs[len(source.outputs) :])
 
 
 def _shape(type_: TensorType, symbols: Symbols) -> onnx_ir.Shape:

@@ -1,4 +1,4 @@
-"""Tensors that lie in files beside a model: refused where they lead out of its folder, moved when it moves."""
+"""Tensors that lie in files beside a model: found wherever they stand, moved when it moves."""
 
 from __future__ import annotations
 
@@ -8,7 +8,8 @@ from typing import TYPE_CHECKING, Final
 import onnx_ir
 
 from ir.atomic_file import replacing
-from ir.errors import InvalidModelError
+from ir.serialised import cloned
+from ir.subgraphs import attribute_graphs
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -25,27 +26,40 @@ def tensors(model: onnx_ir.Model) -> Iterator[onnx_ir.TensorProtocol]:
     for value in _initializers(model):
         if value.const_value is not None:
             yield value.const_value
-    for node in _nodes(model):
-        for attribute in node.attributes.values():
+    for holder in _attribute_holders(model):
+        for attribute in holder.attributes.values():
             yield from _attribute_tensors(attribute)
 
 
+def _root_graphs(model: onnx_ir.Model) -> Iterator[onnx_ir.Graph]:
+    """The main graph, and the graphs that attributes of functions have by default."""
+    yield model.graph
+    for function in model.functions.values():
+        for attribute in function.attributes.values():
+            yield from attribute_graphs(attribute)
+
+
 def _initializers(model: onnx_ir.Model) -> Iterator[onnx_ir.Value]:
-    for graph in model.graphs():
+    for graph in _root_graphs(model):
         yield from graph.initializers.values()
+        for inner in graph.subgraphs():
+            yield from inner.initializers.values()
     for function in model.functions.values():
         for graph in function.subgraphs():
             yield from graph.initializers.values()
 
 
-def _nodes(model: onnx_ir.Model) -> Iterator[onnx_ir.Node]:
-    yield from model.graph.all_nodes()
+def _attribute_holders(model: onnx_ir.Model) -> Iterator[onnx_ir.Node | onnx_ir.Function]:
+    """Every node, and every function: its attributes may have defaults."""
+    for graph in _root_graphs(model):
+        yield from graph.all_nodes()
     for function in model.functions.values():
+        yield function
         yield from function.all_nodes()
 
 
 def _attribute_tensors(attribute: onnx_ir.Attr) -> Iterator[onnx_ir.TensorProtocol]:
-    if attribute.is_ref():
+    if attribute.is_ref() or attribute.value is None:
         return
     if attribute.type == onnx_ir.AttributeType.TENSOR:
         yield attribute.as_tensor()
@@ -53,55 +67,31 @@ def _attribute_tensors(attribute: onnx_ir.Attr) -> Iterator[onnx_ir.TensorProtoc
         yield from attribute.as_tensors()
 
 
-def external_files(model: onnx_ir.Model) -> tuple[Path, ...]:
+def attach(model: onnx_ir.Model, folder: Path) -> None:
+    """Point external tensors at the folder that holds them, see :func:`ir.tensor_data.check_tensors`."""
+    for tensor in tensors(model):
+        if isinstance(tensor, onnx_ir.ExternalTensor):
+            tensor.base_dir = str(folder)
+
+
+def outer_files(model: onnx_ir.Model) -> tuple[Path, ...]:
     """Return the files that hold the model's external tensors, each once."""
     found = {Path(tensor.path): None for tensor in tensors(model) if isinstance(tensor, onnx_ir.ExternalTensor)}
     return tuple(found)
 
 
-def attach(model: onnx_ir.Model, path: Path) -> None:
-    """Point external tensors at the folder of the model's file.
-
-    Raises:
-        InvalidModelError: A tensor's file is missing, too short, a link, or outside that folder.
-    """
-    folder = path.parent.resolve()
-    for tensor in tensors(model):
-        if not isinstance(tensor, onnx_ir.ExternalTensor):
-            continue
-        location = Path(tensor.location)
-        target = folder / location
-        is_inside = not location.is_absolute() and ".." not in location.parts
-        if not is_inside or not _is_plain_file_below(target, folder):
-            raise InvalidModelError(
-                f"{path}: external data {str(tensor.location)!r} of {tensor.name!r} is missing or leaves the "
-                "model's folder (absolute paths, '..' and links are refused)",
-            )
-        tensor.base_dir = str(folder)
-        offset = tensor.offset or 0
-        length = tensor.length if tensor.length is not None else tensor.nbytes
-        if offset < 0 or length < tensor.nbytes or offset + length > target.stat().st_size:
-            raise InvalidModelError(f"{path}: external data {str(tensor.location)!r} is shorter than {tensor.name!r}")
-
-
-def _is_plain_file_below(target: Path, folder: Path) -> bool:
-    if target.is_symlink() or not target.is_file() or target.stat().st_nlink > 1:
-        return False
-    return target.resolve().is_relative_to(folder)
-
-
 def with_inner_data(model: onnx_ir.Model) -> onnx_ir.Model:
     """Return the model with nothing outside its own file; elements are read when it is written, not before."""
-    if not external_files(model):
+    if not outer_files(model):
         return model
-    copy = model.clone()
+    copy = cloned(model)
     for value in _initializers(copy):
         if isinstance(value.const_value, onnx_ir.ExternalTensor):
             value.const_value = _inner(value.const_value)
-    for node in _nodes(copy):
-        for name, attribute in list(node.attributes.items()):
+    for holder in _attribute_holders(copy):
+        for name, attribute in list(holder.attributes.items()):
             if any(isinstance(tensor, onnx_ir.ExternalTensor) for tensor in _attribute_tensors(attribute)):
-                node.attributes[name] = _with_inner_tensors(attribute)
+                holder.attributes[name] = _with_inner_tensors(attribute)
     return copy
 
 
@@ -139,7 +129,7 @@ def with_outer_data(model: onnx_ir.Model, data_path: Path, *, is_durable: bool =
     Raises:
         OSError: The file cannot be written.
     """
-    copy = model.clone()
+    copy = cloned(model)
     with replacing(data_path, is_durable=is_durable) as temporary, temporary.open("wb") as file:
         for value in _initializers(copy):
             tensor = value.const_value

@@ -15,6 +15,10 @@ if TYPE_CHECKING:
 AttributeValue: TypeAlias = "int | float | str | tuple[int, ...]"
 """What an attribute of a known operator may hold; a shape is a tuple whose negative entries are symbols."""
 
+Spelling: TypeAlias = "tuple[int | Constant | None, ...]"
+"""For each input of a node as it was read its position among the inputs of the normal form, the constant that is among
+the attributes there, or None for one that is missing."""
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Node:
@@ -29,6 +33,7 @@ class Node:
         attributes: Every attribute of the table's row, defaults filled in. Empty for opaque nodes.
         name: The node's own name in the model, for messages; may be empty.
         source: The node as it was read; always there for opaque nodes.
+        spelling: How ``source`` says it; None where the node cannot be written as it was read. Opaque nodes need none.
     """
 
     operator: str
@@ -37,6 +42,7 @@ class Node:
     attributes: Mapping[str, AttributeValue] = field(default_factory=dict)
     name: str = ""
     source: onnx_ir.Node | None = None
+    spelling: Spelling | None = None
 
     @property
     def is_opaque(self) -> bool:
@@ -52,11 +58,14 @@ class Constant:
         name: Value name.
         type: Element type and (static) shape.
         tensor: The lazy tensor.
+        is_held: True where training may change it, or something outside of the graph refers to it: nothing is made of
+            its elements, and it stays.
     """
 
     name: str
     type: TensorType
     tensor: onnx_ir.TensorProtocol
+    is_held: bool = False
 
     def numpy(self) -> np.ndarray:
         """Return the elements."""
@@ -70,7 +79,7 @@ class Graph:
     Attributes:
         inputs: Names of the graph's inputs, in order, without those that are initializers' defaults.
         outputs: Names of the graph's outputs, in order.
-        nodes: Nodes in topological order.
+        nodes: Nodes in topological order; an output of the graph hangs on each.
         constants: Initializers and ``Constant`` nodes by value name.
         types: The types known, by value name; a value that is missing here has an unknown type.
         opsets: Opset version by domain; the default domain is the empty string.
@@ -91,3 +100,8 @@ class Graph:
     def opset(self) -> int:
         """Version of the default domain's operator set."""
         return self.opsets.get("", 1)
+
+    @property
+    def held(self) -> Mapping[str, Constant]:
+        """The constants that stay as they are."""
+        return {name: constant for name, constant in self.constants.items() if constant.is_held}

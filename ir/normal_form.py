@@ -35,6 +35,7 @@ class Context:
         backed_symbols: Symbols that can be computed from a graph input's shape when a model is written.
         names: Every name that is taken.
         functions: Domain and name of the model's own functions: they may hide an operator.
+        used: Names of the values that an output of the graph hangs on.
     """
 
     types: dict[str, TensorType]
@@ -43,6 +44,7 @@ class Context:
     backed_symbols: frozenset[int]
     names: set[str]
     functions: frozenset[tuple[str, str]]
+    used: frozenset[str]
 
     def type(self, name: str) -> TensorType:
         """Return the type of a value that must be known.
@@ -85,16 +87,65 @@ class Context:
 
 def schema_of(operator: Operator, opset: int) -> onnx.defs.OpSchema | None:
     """Return ONNX's schema of an operator at an opset, None where ONNX has none."""
-    return None if operator.domain else _schema(operator.onnx_name, opset)
+    return None if operator.domain else schema_named(operator.onnx_name, opset)
 
 
 @functools.cache
-def _schema(name: str, opset: int) -> onnx.defs.OpSchema | None:
+def schema_named(name: str, opset: int) -> onnx.defs.OpSchema | None:
+    """Return ONNX's schema of an operator type of the default domain at an opset, None where ONNX has none."""
     try:
         schema = onnx.defs.get_schema(name, opset, "")
     except onnx.defs.SchemaError:
         return None
     return None if schema.deprecated else schema
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _Form:
+    """What a schema asks of a node."""
+
+    num_inputs: range
+    num_outputs: range
+    must_be_given: tuple[bool, ...]
+    attribute_types: Mapping[str, int]
+    required: frozenset[str]
+
+
+@functools.cache
+def _form(name: str, opset: int) -> _Form | None:
+    schema = schema_named(name, opset)
+    if schema is None:
+        return None
+    attributes = schema.attributes
+    single = onnx.defs.OpSchema.FormalParameterOption.Single
+    return _Form(
+        num_inputs=range(schema.min_input, schema.max_input + 1),
+        num_outputs=range(schema.min_output, schema.max_output + 1),
+        must_be_given=tuple(formal.option == single for formal in schema.inputs),
+        attribute_types={name: each.type.value for name, each in attributes.items()},  # type: ignore[attr-defined]
+        required=frozenset(name for name, each in attributes.items() if each.required),
+    )
+
+
+def is_well_formed(node: onnx_ir.Node, opset: int) -> bool:
+    """Return whether a node of the default domain has the inputs, outputs and attributes that ONNX asks for.
+
+    What ONNX has no schema for passes.
+    """
+    form = _form(node.op_type, opset)
+    if form is None:
+        return True
+    if len(node.inputs) not in form.num_inputs or len(node.outputs) not in form.num_outputs:
+        return False
+    if not form.required <= node.attributes.keys():
+        return False
+    given = (bool(value_name(value)) for value in node.inputs)
+    if any(is_needed and not is_given for is_needed, is_given in zip(form.must_be_given, given, strict=False)):
+        return False
+    return all(
+        attribute.is_ref() or attribute.type == form.attribute_types.get(name, attribute.type)
+        for name, attribute in node.attributes.items()
+    )
 
 
 def value_name(value: onnx_ir.Value | None) -> str:
@@ -108,8 +159,8 @@ def _python_value(attribute: onnx_ir.Attr) -> AttributeValue:
             return attribute.as_int()
         case onnx_ir.AttributeType.FLOAT:
             return shortest(attribute.as_float())
-        case onnx_ir.AttributeType.STRING:
-            return attribute.as_string()
+        case onnx_ir.AttributeType.STRING if isinstance(attribute.value, str):
+            return attribute.value
         case onnx_ir.AttributeType.INTS:
             return tuple(attribute.as_ints())
         case _:

@@ -11,8 +11,8 @@ import math
 import onnx_ir
 
 from ir.checks import DEFAULT_DOMAINS
-from ir.graph import Node
-from ir.normal_form import Context, OpaqueError, generic, schema_of, value_name
+from ir.graph import Constant, Node, Spelling
+from ir.normal_form import Context, OpaqueError, generic, is_well_formed, schema_of, value_name
 from ir.operators import BY_ONNX_NAME, Operator
 from ir.special_forms import RESHAPES, SPECIAL
 from ir.subgraphs import captured_values
@@ -40,27 +40,41 @@ def opaque(node: onnx_ir.Node) -> Node:
     )
 
 
-def _is_used(value: onnx_ir.Value) -> bool:
-    return bool(value.uses()) or value.is_graph_output()
-
-
 def _normal_form(node: onnx_ir.Node, context: Context) -> Node:
     operator = _row(node, context)
-    inputs, attributes = SPECIAL.get(operator.name, generic)(
-        node, operator, context.opsets.get(operator.domain, 1), context
-    )
+    opset = context.opsets.get(operator.domain, 1)
+    if not node.outputs or (not operator.domain and not is_well_formed(node, opset)):
+        raise OpaqueError
+    given = tuple(value_name(value) for value in node.inputs)
+    inputs, attributes = SPECIAL.get(operator.name, generic)(node, operator, opset, context)
     if any(isinstance(value, float) and not math.isfinite(value) for value in attributes.values()):
         raise OpaqueError  # NaN is not equal to itself, so that no e-node could hold it
     if set(attributes) != {column.name for column in operator.attributes}:
         raise OpaqueError
+    normal = _inputs(operator, inputs)
     return Node(
         operator=operator.name,
-        inputs=_inputs(operator, inputs),
-        outputs=_outputs(operator, node),
+        inputs=normal,
+        outputs=_outputs(operator, node, context),
         attributes={column.name: attributes[column.name] for column in operator.attributes},
         name=node.name or "",
         source=node,
+        spelling=_spelling(given, normal, context),
     )
+
+
+def _spelling(given: tuple[str, ...], normal: tuple[str, ...], context: Context) -> Spelling | None:
+    """Where each input that was given went; the normal form keeps their order, and leaves some to the attributes."""
+    spelling: list[int | Constant | None] = []
+    rest = list(enumerate(normal))
+    for name in given:
+        if rest and rest[0][1] == name:
+            spelling.append(rest.pop(0)[0])
+        elif not name or name in context.constants:
+            spelling.append(context.constants.get(name))
+        else:
+            return None
+    return tuple(spelling)
 
 
 def _row(node: onnx_ir.Node, context: Context) -> Operator:
@@ -88,9 +102,10 @@ def _inputs(operator: Operator, inputs: list[str]) -> tuple[str, ...]:
     return (*inputs, *([""] * (operator.num_inputs - len(inputs))))
 
 
-def _outputs(operator: Operator, node: onnx_ir.Node) -> tuple[str, ...]:
+def _outputs(operator: Operator, node: onnx_ir.Node, context: Context) -> tuple[str, ...]:
     """Outputs as the row has them, an empty string for each that is not used."""
-    outputs = tuple(value_name(value) if _is_used(value) else "" for value in node.outputs)
+    names = (value_name(value) for value in node.outputs)
+    outputs = tuple(name if name in context.used else "" for name in names)
     if not operator.num_outputs:
         return outputs
     if any(outputs[operator.num_outputs :]):

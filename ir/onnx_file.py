@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import filecmp
 import shutil
+from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
@@ -12,21 +13,24 @@ import onnx_ir
 from google.protobuf.message import DecodeError
 
 from ir.atomic_file import replacing
-from ir.checks import check_model
-from ir.errors import InvalidModelError
-from ir.external_data import attach, external_files, tensors, with_inner_data, with_outer_data
+from ir.errors import InvalidModelError, UnsupportedModelError
+from ir.external_data import attach, tensors, with_inner_data, with_outer_data
+from ir.serialised import cause, model_of
 from ir.streaming import write_streamed
+from ir.tensor_data import check_tensors, take_in
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
 
 __all__ = [
     "MAX_PROTO_BYTES",
+    "ModelFile",
     "copy_model",
     "external_files",
     "load_model",
     "model_to_path",
     "move_model",
+    "open_model",
     "operator_counts",
     "path_to_model",
     "read_metadata",
@@ -41,22 +45,28 @@ MAX_PROTO_BYTES: Final = 2**31 - 2**24
 _PROTOBUF: Final = "protobuf"
 
 
-def load_model(path: Path) -> onnx_ir.Model:
-    """Read a model; its external tensors stay on disk until they are asked for.
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ModelFile:
+    """A file that is safe to open: every tensor is as long as it says, and external ones lie in the file's folder.
 
-    Nodes that stand before what they use are put in order.
+    Attributes:
+        path: Where it is.
+        proto: What stands in it.
+        data_files: The files that hold its external tensors, each once.
+    """
+
+    path: Path
+    proto: onnx.ModelProto
+    data_files: tuple[Path, ...]
+
+
+def open_model(path: Path) -> ModelFile:
+    """Open a file and check that it is safe; whether the model makes sense is not looked at.
 
     Raises:
-        InvalidModelError: The file is missing, empty, no ONNX model, of a version that is too new, holds what this
-            package would lose, or names external data outside its own folder.
+        InvalidModelError: The file is missing, empty or no ONNX model, data do not fit their tensor, or external
+            data lie outside its own folder.
     """
-    proto = _load_proto(path)
-    model = _parsed(proto, str(path))
-    attach(model, path)
-    return model
-
-
-def _load_proto(path: Path) -> onnx.ModelProto:
     if not path.exists():
         raise InvalidModelError(f"{path}: no such file")
     if path.is_dir():
@@ -65,49 +75,53 @@ def _load_proto(path: Path) -> onnx.ModelProto:
         if path.stat().st_size == 0:
             raise InvalidModelError(f"{path}: the file is empty")
         proto = onnx.load_model(path, format=_PROTOBUF, load_external_data=False)
+        if not proto.ir_version or not proto.HasField("graph"):
+            raise InvalidModelError(f"{path}: not an ONNX model")
+        return ModelFile(path=path, proto=proto, data_files=check_tensors(path, proto))
     except (DecodeError, UnicodeDecodeError) as error:
         raise InvalidModelError(f"{path}: not an ONNX model, or a truncated one") from error
     except OSError as error:
         raise InvalidModelError(f"{path}: cannot be read ({error.strerror})") from error
-    check_model(path, proto)
-    return proto
 
 
-def _parsed(proto: onnx.ModelProto, what: str) -> onnx_ir.Model:
+def load_model(source: Path | ModelFile) -> onnx_ir.Model:
+    """Read a model; its external tensors stay on disk until they are asked for.
+
+    Nodes that stand before what they use are put in order.
+
+    Args:
+        source: A path, or a file that is open; sparse tensors in it become dense.
+
+    Raises:
+        UnsupportedModelError: It cannot be rewritten: its version is not known, its names do not fit, or it has a
+            part that would be lost. A session tells whether it runs.
+        InvalidModelError: As :func:`open_model`.
+    """
+    file = source if isinstance(source, ModelFile) else open_model(source)
+    model = model_of(file.proto, file.path)
     try:
-        model = onnx_ir.from_proto(proto)
-        if not _is_sorted(proto.graph):
-            model.graph.sort()
-    except (ValueError, TypeError, KeyError, RuntimeError) as error:
-        raise InvalidModelError(f"{what}: not a valid ONNX model ({_cause(error)})") from error
+        attach(model, file.path.parent.resolve())
+    except TypeError as error:
+        raise UnsupportedModelError(f"{file.path}: an attribute cannot be followed ({cause(error)})") from error
     return model
 
 
-def _is_sorted(graph: onnx.GraphProto) -> bool:
-    """Whether every node stands after what it uses itself; what its subgraphs use counts when it is read."""
-    later = {name for node in graph.node for name in node.output if name}
-    for node in graph.node:
-        if not later.isdisjoint(node.input):
-            return False
-        later.difference_update(node.output)
-    return True
+def external_files(path: Path) -> tuple[Path, ...]:
+    """Return the files that hold the external tensors of a model, each once.
 
-
-def _cause(error: BaseException) -> str:
-    """The first line of what lies at the bottom of an error."""
-    while error.__cause__ is not None:
-        error = error.__cause__
-    lines = str(error).strip().splitlines()
-    return lines[0][:200] if lines else type(error).__name__
+    Raises:
+        InvalidModelError: As :func:`open_model`.
+    """
+    return open_model(path).data_files
 
 
 def read_metadata(path: str | Path) -> dict[str, str]:
     """Return the custom metadata of a model file.
 
     Raises:
-        InvalidModelError: As :func:`load_model`.
+        InvalidModelError: As :func:`open_model`.
     """
-    return {entry.key: entry.value for entry in _load_proto(Path(path)).metadata_props}
+    return {entry.key: entry.value for entry in open_model(Path(path)).proto.metadata_props}
 
 
 def weights_bytes(model: onnx_ir.Model) -> int:
@@ -138,12 +152,12 @@ def model_to_path(model: onnx.ModelProto, folder: Path, name: str = "model.onnx"
     """Write a model that is held in memory to ``folder`` and return its path.
 
     Raises:
-        InvalidModelError: The model is over 2 GiB and no valid ONNX model.
+        InvalidModelError: The model is over 2 GiB and cannot be rewritten.
         OSError: The folder cannot be written.
     """
     path = folder / name
     if model.ByteSize() > MAX_PROTO_BYTES:
-        write_model(_parsed(model, name), path, is_durable=False)
+        write_model(model_of(model, path), path, is_durable=False)
     else:
         with replacing(path, is_durable=False) as temporary:
             temporary.write_bytes(model.SerializeToString())
@@ -151,12 +165,14 @@ def model_to_path(model: onnx.ModelProto, folder: Path, name: str = "model.onnx"
 
 
 def path_to_model(path: Path) -> onnx.ModelProto:
-    """Read a model into memory, external data included.
+    """Read a model into memory as it is, external data included.
 
     Raises:
-        InvalidModelError: As :func:`load_model`.
+        InvalidModelError: As :func:`open_model`.
     """
-    return onnx_ir.to_proto(with_inner_data(load_model(path)))
+    file = open_model(path)
+    take_in(file.proto, path.parent.resolve())
+    return file.proto
 
 
 def copy_model(source: Path, target: Path) -> None:
@@ -166,14 +182,13 @@ def copy_model(source: Path, target: Path) -> None:
     tensors inside or under its own name, and that file stays as it is.
 
     Raises:
-        InvalidModelError: As :func:`load_model`.
+        InvalidModelError: As :func:`open_model`, or the model must be written anew and cannot be.
         OSError: The target cannot be written.
     """
-    model = load_model(source)
     folder = source.parent.resolve()
-    copies = [(data, target.parent.resolve() / data.resolve().relative_to(folder)) for data in external_files(model)]
+    copies = [(data, target.parent.resolve() / data.resolve().relative_to(folder)) for data in external_files(source)]
     if any(copy.exists() and not filecmp.cmp(data, copy, shallow=False) for data, copy in copies):
-        write_model(model, target)
+        write_model(load_model(source), target)
         return
     for data, copy in copies:
         if not copy.exists():

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import TYPE_CHECKING, Final
 
 import onnx_ir
@@ -9,10 +10,12 @@ import onnx_ir
 from ir.checks import DEFAULT_DOMAINS
 from ir.graph import Constant, Graph
 from ir.model_types import infer_types
+from ir.normal_form import value_name
 from ir.normalise import Context, normalise, opaque
-from ir.onnx_file import load_model
+from ir.onnx_file import ModelFile, load_model
 from ir.onnx_form import Surroundings, symbol_sources
-from ir.subgraphs import value_names
+from ir.serialised import held_names
+from ir.subgraphs import captured_values, value_names
 from ir.types import Symbols, TensorType
 from ir.writer import is_writable
 
@@ -26,19 +29,21 @@ MAX_RANK: Final = 8
 """Values of a higher rank have no type here, so the nodes around them are opaque."""
 
 
-def read(path: Path) -> Graph:
+def read(source: Path | ModelFile) -> Graph:
     """Read a model file.
 
     Raises:
+        UnsupportedModelError: The model cannot be rewritten; a session tells whether it runs.
         InvalidModelError: The file is no ONNX model that can be read safely.
     """
-    return graph_of(load_model(path))
+    return graph_of(load_model(source))
 
 
 def graph_of(model: onnx_ir.Model) -> Graph:
     """Return a model's main graph in normal form; functions and subgraphs stay in the opaque nodes they belong to."""
     symbols = Symbols()
     constants: dict[str, Constant] = {}
+    held: dict[str, Constant] = {}
     types: dict[str, TensorType] = {}
     graph = model.graph
     opsets = {("" if domain == "ai.onnx" else domain): version for domain, version in model.opset_imports.items()}
@@ -49,10 +54,13 @@ def graph_of(model: onnx_ir.Model) -> Graph:
             if merged is not None:
                 types[value.name] = merged
     overridable = _overridable(model)
+    names_held = held_names(model)
     for name, value in graph.initializers.items():
         if value.const_value is not None and name not in overridable:
-            _add_constant(name, value.const_value, constants, types)
-    inputs = tuple(value.name or "" for value in graph.inputs if value.name not in constants)
+            _add_constant(name, value.const_value, held if name in names_held else constants, types)
+    held = {name: replace(constant, is_held=True) for name, constant in held.items()}
+    inputs = tuple(value.name or "" for value in graph.inputs if value.name not in constants.keys() | held.keys())
+    live = _live_nodes(graph)
     sources = symbol_sources(inputs, types)
     context = Context(
         types=types,
@@ -61,6 +69,7 @@ def graph_of(model: onnx_ir.Model) -> Graph:
         backed_symbols=frozenset(sources),
         names=set(value_names(graph)),
         functions=frozenset((domain, name) for domain, name, _ in model.functions),
+        used=frozenset(_names_used(graph, live)),
     )
     around = Surroundings(
         opset=opsets.get("", 1),
@@ -69,7 +78,7 @@ def graph_of(model: onnx_ir.Model) -> Graph:
         symbol_sources=sources,
     )
     nodes = []
-    for node in graph:
+    for node in live:
         tensor = _constant_node(node)
         output = node.outputs[0].name if node.outputs else None
         if tensor is not None and output:
@@ -81,12 +90,31 @@ def graph_of(model: onnx_ir.Model) -> Graph:
         inputs=inputs,
         outputs=tuple(value.name or "" for value in graph.outputs),
         nodes=tuple(nodes),
-        constants=constants,
+        constants={**constants, **held},
         types=types,
         opsets=opsets,
         symbols=symbols,
         model=model,
     )
+
+
+def _live_nodes(graph: onnx_ir.Graph) -> list[onnx_ir.Node]:
+    """The nodes that an output of the graph hangs on, in order; no other node is ever run for its own sake."""
+    needed = {value.name for value in graph.outputs}
+    live: list[onnx_ir.Node] = []
+    for node in reversed(graph):
+        if any(value.name in needed for value in node.outputs if value.name):
+            live.append(node)
+            needed.update(value_name(value) for value in node.inputs)
+            needed.update(captured_values(node))
+    return live[::-1]
+
+
+def _names_used(graph: onnx_ir.Graph, nodes: list[onnx_ir.Node]) -> Iterator[str]:
+    yield from (value_name(value) for value in graph.outputs)
+    for node in nodes:
+        yield from (value_name(value) for value in node.inputs)
+        yield from captured_values(node)
 
 
 def _overridable(model: onnx_ir.Model) -> frozenset[str]:
@@ -143,12 +171,12 @@ def _constant_node(node: onnx_ir.Node) -> onnx_ir.TensorProtocol | None:
     (attribute,) = node.attributes.values()
     if attribute.is_ref():
         return None
-    match attribute.name:
-        case "value":
+    match (attribute.name, attribute.type):
+        case ("value", onnx_ir.AttributeType.TENSOR):
             return attribute.as_tensor()
-        case "value_int" | "value_ints":
+        case ("value_int", onnx_ir.AttributeType.INT) | ("value_ints", onnx_ir.AttributeType.INTS):
             return onnx_ir.tensor(attribute.value, dtype=onnx_ir.DataType.INT64)
-        case "value_float" | "value_floats":
+        case ("value_float", onnx_ir.AttributeType.FLOAT) | ("value_floats", onnx_ir.AttributeType.FLOATS):
             return onnx_ir.tensor(attribute.value, dtype=onnx_ir.DataType.FLOAT)
         case _:
             return None

@@ -42,7 +42,7 @@ def _spatial(node: onnx_ir.Node, operator: Operator, opset: int, context: Contex
         raise OpaqueError
     strides = attributes.setdefault("strides", (1,) * rank)
     dilations = attributes.setdefault("dilations", (1,) * rank)
-    if "output_shape" in attributes:
+    if "output_shape" in attributes or any(len(_tuple(each)) != rank for each in (strides, dilations)):
         raise OpaqueError
     if operator.name == "ConvTranspose":
         attributes.setdefault("output_padding", (0,) * rank)
@@ -61,7 +61,7 @@ def _spatial(node: onnx_ir.Node, operator: Operator, opset: int, context: Contex
             _tuple(dilations),
             strict=True,
         ):
-            if dim < 0:
+            if dim < 0 or stride < 1:
                 raise OpaqueError
             total = max((-(-dim // stride) - 1) * stride + (size - 1) * dilation + 1 - dim, 0)
             small, large = total // 2, total - total // 2

@@ -9,7 +9,7 @@ import numpy as np
 import onnx_ir
 
 from ir.onnx_form import RawNode, Surroundings, UnwritableError, Written, generic, one_node, prefix_of
-from ir.operators import OPERATORS, Operator
+from ir.operators import OPERATORS, Kind, Operator
 from ir.types import TensorType
 
 if TYPE_CHECKING:
@@ -37,7 +37,11 @@ def _reshape(
     attributes: Mapping[str, AttributeValue],
     around: Surroundings,
 ) -> Written:
-    """Reshape to a constant where 0 (copy) and -1 (the rest) can say it, else to a computed shape."""
+    """Reshape to a constant where 0 (copy) and -1 (the rest) can say it, else to a computed shape.
+
+    What is the rest cannot be told where a copied dimension is 0 at run time, so there axes of size 1 that come or go
+    are said as such.
+    """
     target = _dims(attributes["shape"])
     source_type = around.type_of(inputs[0])
     source = source_type.shape if source_type is not None else ()
@@ -53,12 +57,41 @@ def _reshape(
         if len(literal_zeros) > 1 or 0 in entries[: literal_zeros[0]] + entries[literal_zeros[0] + 1 :] or num_unknown:
             raise UnwritableError(f"Reshape to {target} needs allowzero, which opset {around.opset} has not")
         entries[literal_zeros[0]] = -1
+    is_copied = any(entry == 0 > dim for entry, dim in zip(entries, target, strict=True))
+    if num_unknown > 1 or (num_unknown and is_copied):
+        for op_type, axes in (("Unsqueeze", _new_ones(source, target)), ("Squeeze", _new_ones(target, source))):
+            if axes is not None:
+                return _with_axes(op_type, inputs[0], outputs, axes, around)
     if num_unknown > 1:
         return _computed(operator, inputs, outputs, target, around)
     entries = [-1 if dim < 0 else dim for dim in entries]
     if around.opset < 5:
         return one_node(operator, inputs, outputs, {"shape": tuple(entries)})
     return _constant_target(operator, inputs[0], outputs, entries, {})
+
+
+def _new_ones(short: Sequence[int], long: Sequence[int]) -> tuple[int, ...] | None:
+    """The axes of size 1 that ``long`` has beside the dimensions of ``short``; None where they differ otherwise."""
+    axes: list[int] = []
+    for axis, dim in enumerate(long):
+        position = axis - len(axes)
+        if position < len(short) and short[position] == dim:
+            continue
+        if dim != 1:
+            return None
+        axes.append(axis)
+    return tuple(axes) if len(long) - len(axes) == len(short) else None
+
+
+def _with_axes(
+    op_type: str, source: str, outputs: tuple[str, ...], axes: tuple[int, ...], around: Surroundings
+) -> Written:
+    if around.opset < 13:
+        node = RawNode(op_type=op_type, domain="", inputs=(source,), outputs=outputs, attributes={"axes": axes})
+        return Written(nodes=(node,), constants={})
+    name = f"{prefix_of((source,), outputs)}/axes"
+    node = RawNode(op_type=op_type, domain="", inputs=(source, name), outputs=outputs, attributes={})
+    return Written(nodes=(node,), constants={name: np.array(axes, dtype=np.int64)})
 
 
 def _constant_target(
@@ -128,7 +161,9 @@ def _computed(
         )
     joined = f"{prefix}/shape"
     nodes.append(RawNode(op_type="Concat", domain="", inputs=tuple(parts), outputs=(joined,), attributes={"axis": 0}))
-    last = one_node(operator, (inputs[0], joined), outputs, {}).nodes
+    # A dimension that is computed to be 0 is no copy of the input's.
+    is_literal = operator.name == "Reshape" and around.opset >= 14 and not is_rest_taken
+    last = one_node(operator, (inputs[0], joined), outputs, {"allowzero": 1} if is_literal else {}).nodes
     return Written(nodes=(*nodes, *last), constants=constants)
 
 
@@ -197,18 +232,26 @@ def _softmax(
     return one_node(operator, inputs, outputs, {"axis": source.rank - 1})
 
 
-def _reduce(
+def _from_front(
     operator: Operator,
     inputs: tuple[str, ...],
     outputs: tuple[str, ...],
     attributes: Mapping[str, AttributeValue],
     around: Surroundings,
 ) -> Written:
-    """Axes from the front below opset 11, where a negative axis meant nothing yet."""
+    """Reductions with their axes counted from the front, where the rank is known.
+
+    Below opset 11 a negative axis meant nothing yet, and ONNX Runtime takes it for none at all where the input has no
+    elements: the result then has the wrong shape.
+    """
     source = around.type_of(inputs[0])
-    if around.opset < 11 and source is not None:
-        front = tuple(axis % source.rank for axis in _dims(attributes["axes"]))
-        attributes = {**attributes, "axes": front}
+    if source is not None and source.rank:
+        counted = {
+            column.name: _front(attributes[column.name], source.rank)
+            for column in operator.attributes
+            if column.kind in {Kind.LAST, Kind.LASTS}
+        }
+        attributes = {**attributes, **counted}
     return generic(operator, inputs, outputs, attributes, around)
 
 
@@ -245,7 +288,7 @@ def _root_mean_square_norm(
     square = made("Pow", (value, two), f"{prefix}/square")
     types[square] = TensorType(dtype, source.shape)
     columns: dict[str, AttributeValue] = {"axes": tuple(range(axis, 0)), "keepdims": 1}
-    mean = _reduce(OPERATORS["ReduceMean"], (square,), (f"{prefix}/mean",), columns, wide)
+    mean = _from_front(OPERATORS["ReduceMean"], (square,), (f"{prefix}/mean",), columns, wide)
     nodes.extend(mean.nodes)
     shifted = made("Add", (f"{prefix}/mean", shift), f"{prefix}/shifted")
     root = made("Sqrt", (shifted,), f"{prefix}/root")
@@ -254,6 +297,12 @@ def _root_mean_square_norm(
         normal = made("Cast", (normal,), f"{prefix}/narrow", to=source.dtype)
     made("Mul", (normal, inputs[1]), outputs[0])
     return Written(nodes=tuple(nodes), constants={**constants, **mean.constants})
+
+
+def _front(axes: AttributeValue, rank: int) -> AttributeValue:
+    if isinstance(axes, tuple):
+        return tuple(axis % rank for axis in axes)
+    return axes % rank if isinstance(axes, int) else axes
 
 
 _Special: TypeAlias = Callable[
@@ -268,6 +317,6 @@ SPECIAL: Final[Mapping[str, _Special]] = {
     "Shape": _shape,
     "Slice": _slice,
     **dict.fromkeys(("Softmax", "LogSoftmax", "Hardmax"), _softmax),
-    **dict.fromkeys((name for name in OPERATORS if name.startswith("Reduce")), _reduce),
+    **dict.fromkeys((name for name in OPERATORS if name.startswith(("Reduce", "Arg"))), _from_front),
     "SimplifiedLayerNormalization": _root_mean_square_norm,
 }

@@ -13,6 +13,8 @@ from typing import TYPE_CHECKING, BinaryIO, Final
 import onnx
 import onnx_ir
 
+from ir.serialised import proto_of
+
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
@@ -49,11 +51,12 @@ def write_streamed(model: onnx_ir.Model, file: BinaryIO) -> None:
         file: Gets the bytes.
 
     Raises:
+        UnsupportedModelError: A part of the model has no serialised form.
         ValueError: A tensor has another number of bytes than its type and shape say.
         OSError: The file cannot be written.
     """
     with _without_big_tensors(model) as streamed:
-        proto = onnx_ir.to_proto(model)
+        proto = proto_of(model)
     parts: list[tuple[bytes, onnx_ir.TensorProtocol | None]] = []
     for initializer in proto.graph.initializer:
         tensor = streamed.get(initializer.name)

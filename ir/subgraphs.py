@@ -18,10 +18,17 @@ def captured_values(node: onnx_ir.Node) -> tuple[str, ...]:
 def subgraphs(node: onnx_ir.Node) -> Iterator[onnx_ir.Graph]:
     """Return the graphs among a node's attributes."""
     for attribute in node.attributes.values():
-        if attribute.type == onnx_ir.AttributeType.GRAPH and not attribute.is_ref():
-            yield attribute.as_graph()
-        elif attribute.type == onnx_ir.AttributeType.GRAPHS and not attribute.is_ref():
-            yield from attribute.as_graphs()
+        yield from attribute_graphs(attribute)
+
+
+def attribute_graphs(attribute: onnx_ir.Attr) -> Iterator[onnx_ir.Graph]:
+    """Return the graphs that an attribute holds."""
+    if attribute.is_ref():
+        return
+    if attribute.type == onnx_ir.AttributeType.GRAPH:
+        yield attribute.as_graph()
+    elif attribute.type == onnx_ir.AttributeType.GRAPHS:
+        yield from attribute.as_graphs()
 
 
 def _free_names(graph: onnx_ir.Graph) -> list[str]:

@@ -28,9 +28,12 @@ def auto(options: Mapping[str, str]) -> Search:
     """Return the search that chooses, from its options; they are those of :func:`rl.search_options.ppo`.
 
     Raises:
-        UsageError: There is no such option.
+        UsageError: There is no such option, or it is wrong.
     """
     check_options("auto", options)
+    if options:
+        learned = _learned(options)  # what was given is checked, though it may not be needed
+        return Auto(make_learned=lambda: learned)
     return Auto(make_learned=partial(_learned, options))
 
 

@@ -12,14 +12,15 @@ from pathlib import Path
 from typing import Final, final
 
 import torch
-from safetensors import SafetensorError
-from safetensors.torch import load_file, save_file
+from safetensors.torch import save_file
 from torch import Tensor
 
 from eqsat.errors import UsageError
 from ir.atomic_file import replacing, write_text
+from rl.config import filled
 from rl.network import Network, NetworkConfig
 from rl.statistics import FeatureStatistics
+from rl.stored import StoredError, read_description, read_tensors
 
 FORMAT: Final = 1
 """Version of the files' layout and of the meaning of every feature."""
@@ -63,15 +64,9 @@ class Checkpoint:
 
         Args:
             device: Where it goes; the CPU where it is left out.
-
-        Raises:
-            UsageError: The weights are those of another network.
         """
         network = Network(self.network)
-        try:
-            network.load_state_dict(dict(self.weights))
-        except RuntimeError as error:
-            raise UsageError(f"the weights are not those of the network that is described: {error}") from error
+        network.load_state_dict(dict(self.weights))
         network.normalise_by(self.statistics)
         network.to(device or torch.device("cpu"))
         return network.eval()
@@ -98,21 +93,27 @@ def load(folder: Path) -> Checkpoint:
         UsageError: There is none, or it is broken, or of another version.
     """
     try:
-        described = json.loads((folder / DESCRIPTION).read_text(encoding="utf-8"))
-        weights = load_file(folder / WEIGHTS)
-    except (OSError, ValueError, SafetensorError) as error:
+        described = read_description(folder / DESCRIPTION)
+    except StoredError as error:
         raise UsageError(f"{folder} holds no policy that can be read: {error}") from error
-    if not isinstance(described, dict) or described.get("format") != FORMAT:
+    if described.get("format") != FORMAT:
         raise UsageError(f"the policy in {folder} was written by another version: train it again")
     try:
+        network = filled(NetworkConfig(), described["network"], "network")
         return Checkpoint(
-            network=NetworkConfig(**described["network"]),
+            network=network,
             statistics=FeatureStatistics.from_json(json.dumps(described["statistics"])),
-            weights=weights,
-            notes=described["notes"],
+            weights=read_tensors(folder / WEIGHTS, _expected(network)),
+            notes=dict(described["notes"]),
         )
-    except (KeyError, TypeError, ValueError) as error:
-        raise UsageError(f"the policy in {folder} is broken: {error!r}") from error
+    except (KeyError, TypeError, ValueError, AttributeError, UsageError) as error:
+        raise UsageError(f"the policy in {folder} is broken: {error!s}") from error
+
+
+def _expected(network: NetworkConfig) -> Mapping[str, Tensor]:
+    """Return the weights of a network, without values and without their memory."""
+    with torch.device("meta"):
+        return Network(network).state_dict()
 
 
 def shipped() -> Checkpoint:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import tomllib
 from collections.abc import Mapping
 from dataclasses import dataclass, field, fields, is_dataclass, replace
@@ -112,7 +113,7 @@ def read_config(path: Path) -> TrainConfig:
     """
     try:
         tables = tomllib.loads(path.read_text(encoding="utf-8"))
-    except (OSError, ValueError) as error:
+    except (OSError, ValueError, RecursionError) as error:
         raise UsageError(f"{path} cannot be read as TOML: {error}") from error
     return config_of(tables, str(path))
 
@@ -154,7 +155,10 @@ def filled(defaults: _Table, table: Mapping[str, Any], place: str) -> _Table:
             values[name] = filled(default, value, here)
         else:
             raise UsageError(f"{here}: {value!r} is no table")
-    return replace(defaults, **values)
+    try:
+        return replace(defaults, **values)
+    except ValueError as error:
+        raise UsageError(f"{place}: {error}") from error
 
 
 def _value(default: object, value: Any, place: str) -> object:
@@ -166,6 +170,7 @@ def _value(default: object, value: Any, place: str) -> object:
         case float():
             is_right = isinstance(value, (int, float)) and not isinstance(value, bool)
             value = float(value) if is_right else value
+            is_right = is_right and not math.isnan(value)
         case tuple():
             is_right = isinstance(value, (list, tuple)) and all(isinstance(each, str) for each in value)
             value = tuple(value) if is_right else value

@@ -28,6 +28,7 @@ from rl.observation import (
 )
 from rl.segments import segment_log_softmax
 from rl.statistics import WIDTHS, FeatureStatistics
+from rl.stored import check_range
 
 if TYPE_CHECKING:
     from rl.batch import Batch
@@ -36,6 +37,10 @@ _MAX_DEVIATIONS: Final = 10.0
 """A normalised feature is cut off here: something unseen in training must not drown all else."""
 
 _LOG_SCALE: Final = 10.0
+
+_MAX_COLUMNS: Final = 4096
+_MAX_ROUNDS: Final = 64
+"""Far beyond what learns anything here."""
 
 _FIRST_GAIN: Final = 0.1
 """Size of the weights behind a score at the start: little is preferred, and gradients still reach what is below."""
@@ -55,6 +60,9 @@ class NetworkConfig:
         is_rule_only: True scores rules instead of candidates: those of one rule share its probability equally.
         has_stop: False never stops as long as something else is allowed.
         has_rebase: False never starts over from the current extraction.
+
+    Raises:
+        ValueError: A number is out of range.
     """
 
     hidden: int = 48
@@ -63,6 +71,11 @@ class NetworkConfig:
     is_rule_only: bool = False
     has_stop: bool = True
     has_rebase: bool = True
+
+    def __post_init__(self) -> None:
+        """Refuse what no network can be built of."""
+        check_range("a network", {"hidden": self.hidden, "embedding": self.embedding}, 1, _MAX_COLUMNS)
+        check_range("a network", {"num_rounds": self.num_rounds}, 0, _MAX_ROUNDS)
 
 
 @final

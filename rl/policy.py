@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, final
 import numpy as np
 import torch
 
+from eqsat.errors import UsageError
 from rl.batch import collate
 from rl.segments import segment_argmax, segment_sample
 
@@ -75,9 +76,15 @@ class Policy:
         ]
 
     def probabilities(self, observation: Observation) -> np.ndarray:
-        """Return the probability of each action in one state; float64 (num_actions,)."""
+        """Return the probability of each action in one state; float64 (num_actions,).
+
+        Raises:
+            UsageError: They are no numbers.
+        """
         with torch.inference_mode():
             found: np.ndarray = self.network(collate([observation], self.device)).log_probs.double().exp().cpu().numpy()
+        if not np.isfinite(found).all():
+            raise UsageError("the policy gives no probabilities: its weights are out of range")
         return found
 
     @property

@@ -31,11 +31,22 @@ class Moments:
         count: Rows.
         mean: One a column.
         squares: Sum of the squared distances from the mean, one a column.
+
+    Raises:
+        ValueError: These are the moments of no rows.
     """
 
     count: int
     mean: tuple[float, ...]
     squares: tuple[float, ...]
+
+    def __post_init__(self) -> None:
+        """Refuse what would normalise a feature to no number."""
+        if self.count < 0 or not np.less_equal(np.abs(self.mean), _LARGEST).all():
+            raise ValueError("a mean is out of range")
+        squares = np.array(self.squares, np.float64)
+        if not ((squares >= 0) & (squares <= _LARGEST * max(self.count, 1))).all():
+            raise ValueError("a variance is out of range")
 
     @staticmethod
     def nothing(num_columns: int) -> Moments:
@@ -61,6 +72,8 @@ class Moments:
 
 
 _CONSTANT: Final = 1e-6
+_LARGEST: Final = 1e30
+"""Far beyond any feature, and far within what float32 holds."""
 
 
 def merge(one: Moments, two: Moments) -> Moments:
@@ -117,7 +130,7 @@ class FeatureStatistics:
                 name: Moments(count=each["count"], mean=tuple(each["mean"]), squares=tuple(each["squares"]))
                 for name, each in json.loads(text).items()
             }
-        except (KeyError, TypeError, AttributeError) as error:
+        except (KeyError, TypeError, AttributeError, OverflowError) as error:
             raise ValueError(f"these are no feature statistics: {error!r}") from error
         if {name: len(each.mean) for name, each in moments.items()} != dict(WIDTHS):
             raise ValueError("these statistics are of other features")

@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from eqsat.errors import EqsatError
+from eqsat.shown import one_line, plain
 from rl.checkpoint import load
 from rl.config import DEFAULT, read_config
 from rl.training_env import source_of
@@ -73,7 +74,7 @@ def main(arguments: Sequence[str]) -> int:
     given = parser.parse_args(arguments)
 
     def tell(message: str) -> None:
-        sys.stdout.write(message + "\n")
+        sys.stdout.write(plain(message) + "\n")
         sys.stdout.flush()
 
     try:
@@ -87,7 +88,7 @@ def main(arguments: Sequence[str]) -> int:
             tell=tell,
         )
     except EqsatError as error:
-        sys.stderr.write(f"python -m rl.train: {error}\n")
+        sys.stderr.write(f"python -m rl.train: {one_line(str(error))}\n")
         return error.exit_code
     tell(summary.table())
     return 0

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import math
 from dataclasses import asdict, dataclass, field
 from typing import TYPE_CHECKING, Any, Final, final
 
@@ -11,8 +12,10 @@ from safetensors.torch import load_file, save_file
 
 from eqsat.errors import UsageError
 from ir.atomic_file import replacing, write_text
+from rl.stored import check_range, read_description
 
 if TYPE_CHECKING:
+    from collections.abc import Mapping
     from pathlib import Path
 
     import torch
@@ -66,14 +69,45 @@ def load_state(folder: Path, optimizer: torch.optim.Optimizer) -> TrainingState:
         UsageError: There is nothing to go on with.
     """
     try:
-        state = TrainingState(**json.loads((folder / STATE).read_text(encoding="utf-8")))
+        state = _state_of(read_description(folder / STATE))
         tensors = load_file(folder / OPTIMIZER)
-    except (OSError, ValueError, TypeError, SafetensorError) as error:
+        parts = _parts_of(tensors, optimizer)
+        whole: dict[str, Any] = optimizer.state_dict()
+        optimizer.load_state_dict({"state": parts, "param_groups": whole["param_groups"]})
+    except (OSError, ValueError, TypeError, AttributeError, LookupError, SafetensorError) as error:
         raise UsageError(f"{folder} holds no training to go on with: {error}") from error
+    return state
+
+
+def _parts_of(tensors: Mapping[str, Tensor], optimizer: torch.optim.Optimizer) -> dict[int, dict[str, Tensor]]:
+    """Return what the optimiser keeps of each parameter.
+
+    Raises:
+        ValueError: It is of another network.
+        LookupError: Likewise.
+    """
+    parameters = [each for group in optimizer.param_groups for each in group["params"]]
     parts: dict[int, dict[str, Tensor]] = {}
     for key, each in tensors.items():
         index, _, name = key.partition(".")
+        if each.shape not in {parameters[int(index)].shape, ()}:
+            raise ValueError(f"{key} is of another network")
         parts.setdefault(int(index), {})[name] = each
-    whole: dict[str, Any] = optimizer.state_dict()
-    optimizer.load_state_dict({"state": parts, "param_groups": whole["param_groups"]})
+    return parts
+
+
+def _state_of(record: Mapping[str, Any]) -> TrainingState:
+    """Return the state that was written.
+
+    Raises:
+        TypeError: The record has other keys, or a value of another kind.
+        ValueError: A number is below zero or not finite.
+    """
+    state = TrainingState(**record)
+    gains = (state.first_gains, state.best_gains, state.last_gains)
+    if not all(isinstance(each, int) for each in (state.update, state.num_steps)) or not all(
+        isinstance(value, (int, float)) for each in gains for value in each.values()
+    ):
+        raise TypeError(f"{STATE} has a value of another kind")
+    check_range(STATE, {"update": state.update, "seconds": state.seconds, "num_steps": state.num_steps}, 0, math.inf)
     return state

@@ -89,9 +89,15 @@ class _Encoder:
             return self.draft.add(ENode(ABSENT))
         found = self.values.get(name)
         if found is None:
-            found = self._constant(self.graph.constants[name])
+            constant = self.graph.constants[name]
+            found = self._held(constant) if constant.is_held else self._constant(constant)
             self.values[name] = found
         return found
+
+    def _held(self, constant: Constant) -> int:
+        """A constant that stays as it is: no rule may know that it is one."""
+        type_ = constant.type if self.graph.types.get(constant.name) is not None else UNTYPED
+        return self.draft.add(ENode(INPUT, (), (constant.name,)), type_)
 
     def _constant(self, constant: Constant) -> int:
         """Equal constants are one e-class, whatever their names."""
@@ -193,6 +199,10 @@ class _Encoder:
                     ENode(OUT, (multi,), (index,)), self.graph.types.get(name) or UNTYPED
                 )
 
+    def _is_constant(self, name: str) -> bool:
+        constant = self.graph.constants.get(name)
+        return constant is not None and not constant.is_held
+
     def _siblings(self) -> None:
         """``(sibling x y w i n)``: y is the i-th of the n products of x with a constant matrix."""
         users: dict[int, list[tuple[int, int]]] = {}
@@ -200,7 +210,7 @@ class _Encoder:
             if node.operator == "MatMul" and node.outputs[0]:
                 left, right = (self.values[name] for name in node.inputs)
                 type_ = self.draft.type_of(right)
-                if node.inputs[1] in self.graph.constants and isinstance(type_, TensorType) and type_.rank == _MATRIX:
+                if self._is_constant(node.inputs[1]) and isinstance(type_, TensorType) and type_.rank == _MATRIX:
                     pair = (self.values[node.outputs[0]], right)
                     if pair not in users.setdefault(left, []):
                         users[left].append(pair)

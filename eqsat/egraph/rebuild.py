@@ -53,12 +53,13 @@ class _Rebuilder:
         self.canonical = session.mirror.canonical
         self.choice = choice
         self.names: dict[int, str] = {}
-        self.taken: set[str] = set(self.graph.inputs) | set(self.graph.outputs) | self.encoding.pinned
+        self.given = (*self.graph.inputs, *self.graph.held)
+        self.taken: set[str] = set(self.graph.outputs) | self.encoding.pinned | set(self.given)
         self.reserved = value_names(self.graph.model.graph) | self.encoding.values.keys()
         self.nodes: list[Node] = []
-        self.constants: dict[str, Constant] = {}
+        self.constants: dict[str, Constant] = dict(self.graph.held)
         self.types: dict[str, TensorType] = {
-            name: self.graph.types[name] for name in self.graph.inputs if name in self.graph.types
+            name: self.graph.types[name] for name in self.given if name in self.graph.types
         }
         self.is_constant: dict[int, bool] = {}
         self.constant_values: set[str] = set()
@@ -76,7 +77,8 @@ class _Rebuilder:
 
     def run(self) -> Rebuilt:
         wanted = [(name, self.canonical[self.encoding.values[name]]) for name in self.graph.outputs]
-        wanted += [(name, self.canonical[self.encoding.values[name]]) for name in sorted(self.encoding.pinned)]
+        pinned = sorted(self.encoding.pinned.difference(self.given))
+        wanted += [(name, self.canonical[self.encoding.values[name]]) for name in pinned]
         claimed: dict[int, str] = {}
         names: dict[int, list[str]] = {}
         for name, handle in dict(wanted).items():
@@ -237,6 +239,7 @@ class _Rebuilder:
             attributes=enode.named_attributes(),
             name=known.name if known is not None else "",
             source=known.source if known is not None else None,
+            spelling=known.spelling if known is not None else None,
         )
 
     def _name(self, handle: int, claimed: str, operator: str) -> str:

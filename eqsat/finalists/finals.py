@@ -87,6 +87,7 @@ class Finals:
         schedule: Schedule,
         clock: Callable[[], float],
         progress: Progress,
+        input_fingerprint: str,
     ) -> None:
         """Remember what all finalists have in common.
 
@@ -98,6 +99,7 @@ class Finals:
             schedule: When the stages must end.
             clock: Seconds on a clock that only goes forward.
             progress: Is told what happens.
+            input_fingerprint: What ONNX Runtime makes of the input: a graph of which it makes the same needs no test.
         """
         self._findings = findings
         self._job = findings.job
@@ -111,15 +113,14 @@ class Finals:
         self._folder = Path(self._job.scratch_dir)
         self._input_bytes = findings.input_bytes
         self._max_growth_bytes = self._job.max_growth.limit_bytes(self._input_bytes)
+        self._input_fingerprint = input_fingerprint
         self._refusals: list[str] = []
-        self.input_failure = ""
-        """Why ONNX Runtime refuses the input; empty where it does not."""
 
     def open(self, explored: Explored) -> tuple[Tournament, Finalist] | None:
         """Build the first finalist of a new tournament.
 
         Returns:
-            None where the graphs of this e-graph are refused whatever rules are left out, or the input itself is.
+            None where the graphs of this e-graph are refused whatever rules are left out.
         """
         with self._progress.stage(Stage.BUILD, "building the cheapest graph"):
             tournament = Tournament(
@@ -132,11 +133,9 @@ class Finals:
                 clock=self._clock,
                 accepts=lambda built: self._accepts(explored, built),
                 max_growth_bytes=self._max_growth_bytes,
-                known_fingerprints=self._fingerprints(),
+                known_fingerprints=frozenset({self._input_fingerprint}),
                 seed=self._job.seed,
             )
-            if self.input_failure:
-                return None
             first = tournament.open(explored.selection, self._schedule.deadline(FINALS_SHARE))
         if first is None:
             return None
@@ -237,14 +236,6 @@ class Finals:
         )
 
     # --- measuring ------------------------------------------------------------------------------------------
-
-    def _fingerprints(self) -> frozenset[str]:
-        """What ONNX Runtime makes of the input: the same needs no test."""
-        try:
-            return frozenset({self._runtime.optimized_fingerprint(self._source, self._settings)})
-        except MeasurementError as error:
-            self.input_failure = f"the input itself does not run: {error}"
-            return frozenset()
 
     def _early(self, explored: Explored, tournament: Tournament, first: Finalist) -> Report | None:
         """Keep the first finalist if it is faster already; None where that is not clear."""

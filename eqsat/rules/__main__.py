@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-import sys
-
-from eqsat.face import call
-from eqsat.rules_cli import app
+from eqsat.start import begin
 
 if __name__ == "__main__":
-    sys.exit(call(app, name="python -m eqsat.rules"))
+    begin()
+    from eqsat.face import call, end
+    from eqsat.rules_cli import app
+
+    end(call(app, name="python -m eqsat.rules"))

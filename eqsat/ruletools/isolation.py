@@ -11,7 +11,6 @@ import multiprocessing
 import os
 import signal
 import sys
-import tempfile
 import time
 from collections.abc import Callable, Iterator
 from contextlib import suppress
@@ -22,6 +21,7 @@ from typing import Final, Generic, TypeVar
 
 from eqsat import processes
 from eqsat.errors import EqsatError, ModelError
+from eqsat.temporary import TemporaryFolder, keep_log
 from ir.errors import InvalidModelError
 
 _POLL_S: Final = 0.1
@@ -38,7 +38,7 @@ class Limits:
 
     Attributes:
         time_s: Seconds from one thing that it gives to the next.
-        memory_bytes: Resident memory of its process and its children together (Linux only).
+        memory_bytes: Resident memory of its process and its children together.
     """
 
     time_s: float = 600.0
@@ -50,7 +50,7 @@ class LimitError(Exception):
 
 
 class CrashError(LimitError):
-    """The process died by itself; the message names the log that it left."""
+    """The process died by itself; the message names the log that it left, if it left one."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -80,21 +80,23 @@ def isolated(
     """
     context = multiprocessing.get_context("spawn")
     receiver, sender = context.Pipe(duplex=False)
-    with tempfile.NamedTemporaryFile(prefix="eqsat-", suffix=".log", delete=False) as file:
-        log = Path(file.name)
+    folder = TemporaryFolder()
+    log = folder.path / "work.log"
+    log.touch()
     process = context.Process(target=_child, args=(sender, log, work, arguments))
-    process.start()
-    sender.close()
-    is_crashed = False
     try:
+        with folder.as_home():
+            process.start()
+        sender.close()
         while True:
             _wait(receiver, process.pid or 0, limits, clock)
             try:
                 message: _Item[T] | _End = receiver.recv()
             except EOFError:
-                is_crashed = True
                 process.join(_EXIT_S)
-                raise CrashError(f"ended its process ({_how(process.exitcode or 0)}); the log is {log}") from None
+                with log.open("rb") as written:
+                    kept = keep_log(written)
+                raise CrashError(f"ended its process ({_how(process.exitcode or 0)}){kept}") from None
             if isinstance(message, _Item):
                 yield message.value
             elif message.error is not None:
@@ -102,12 +104,12 @@ def isolated(
             else:
                 return
     finally:
-        if process.is_alive() and process.pid is not None:
-            processes.kill_tree(process.pid)
-        process.join()
+        if process.pid is not None:
+            if process.is_alive():
+                processes.kill_tree(process.pid)
+            process.join()
         receiver.close()
-        if not is_crashed:
-            log.unlink(missing_ok=True)
+        folder.close()
 
 
 def _wait(receiver: Connection, pid: int, limits: Limits, clock: Callable[[], float]) -> None:
@@ -115,7 +117,7 @@ def _wait(receiver: Connection, pid: int, limits: Limits, clock: Callable[[], fl
     while not receiver.poll(_POLL_S):
         if clock() >= deadline:
             raise LimitError(f"came to no end within {limits.time_s:g} s (--time-limit)")
-        if processes.resident_bytes(processes.tree(pid)) > limits.memory_bytes:
+        if processes.resident_bytes(pid) > limits.memory_bytes:
             raise LimitError(f"took more than {limits.memory_bytes / _GIB:.3g} GiB of memory (--memory-limit)")
 
 
@@ -128,6 +130,9 @@ def _child(sender: Connection, log: Path, work: Callable[..., Iterator[object]],
     os.setsid()  # a group of its own, so that its end is the end of its children too
     if sys.platform == "linux":
         ctypes.CDLL(None).prctl(_PR_SET_PDEATHSIG, signal.SIGKILL)
+    parent = multiprocessing.parent_process()
+    if parent is not None and not parent.is_alive():
+        return  # it ended before it could take this process with it
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # the parent ends this process
     with log.open("wb") as file:
         for stream in (1, 2):

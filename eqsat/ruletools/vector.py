@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Final
 
 from eqsat.ruletools.layout import Slot, lay_out
 from eqsat.ruletools.sides import Look
+from eqsat.shown import plain
 
 if TYPE_CHECKING:
     from eqsat.ruletools.sides import Box, Side
@@ -62,7 +63,7 @@ def svg(title: str, left: Side, right: Side) -> str:
     end = MARGIN + one.width + ARROW - 16
     parts = [
         f'<svg xmlns="http://www.w3.org/2000/svg" width="{width}" height="{total}" viewBox="0 0 {width} {total}">',
-        f"<title>{escape(title)}</title>",
+        f"<title>{_text(title)}</title>",
         f"<style>{_STYLE}</style>",
         '<rect width="100%" height="100%" fill="#ffffff"/>',
         _moved(one, MARGIN, MARGIN + (height - one.height) // 2),
@@ -71,8 +72,13 @@ def svg(title: str, left: Side, right: Side) -> str:
     ]
     for number, note in enumerate(notes):
         top = MARGIN + height + LINE * (number + 2)
-        parts.append(f'<text class="note" x="{MARGIN}" y="{top}">{escape(note)}</text>')
+        parts.append(f'<text class="note" x="{MARGIN}" y="{top}">{_text(note)}</text>')
     return "\n".join([*parts, "</svg>\n"])
+
+
+def _text(text: str) -> str:
+    """Return text for XML, which has no place for control characters."""
+    return escape(plain(text))
 
 
 def _moved(picture: _Picture, x: int, y: int) -> str:
@@ -139,4 +145,4 @@ def _box(slot: Slot, box: Box, top: int) -> Iterator[str]:
     texts = [("label", _label(box)), *([("detail", box.detail)] if box.detail else [])]
     for number, (look, text) in enumerate(texts):
         baseline = top + PAD // 2 + LINE * number + 14
-        yield f'<text class="{look}" x="{slot.middle}" y="{baseline}" text-anchor="middle">{escape(text)}</text>'
+        yield f'<text class="{look}" x="{slot.middle}" y="{baseline}" text-anchor="middle">{_text(text)}</text>'

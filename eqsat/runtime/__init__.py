@@ -2,6 +2,7 @@
 
 from eqsat.runtime.batch import ModelRun
 from eqsat.runtime.errors import (
+    BrokenModelError,
     ChildCrashedError,
     MeasurementError,
     MemoryLimitError,
@@ -27,6 +28,7 @@ __all__ = [
     "CPU_PROVIDER",
     "CUDA_PROVIDER",
     "LAYOUT_OPERATORS",
+    "BrokenModelError",
     "ChildCrashedError",
     "Comparison",
     "Contender",

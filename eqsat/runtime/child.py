@@ -24,7 +24,7 @@ import onnxruntime as ort
 from eqsat.errors import ProviderError
 from eqsat.runtime.batch import PLAIN, answer_batch
 from eqsat.runtime.devices import device_name
-from eqsat.runtime.errors import SessionFailedError, UnsupportedValueError
+from eqsat.runtime.errors import BrokenModelError, SessionFailedError, UnsupportedValueError
 from eqsat.runtime.fingerprint import model_fingerprint
 from eqsat.runtime.measurements import Contender
 from eqsat.runtime.probe import probe_model
@@ -65,6 +65,8 @@ class Child:
             self._kept = None
         try:
             return self._handlers[request.kind](request)
+        except BrokenModelError as error:
+            return Frame(kind=Reply.BROKEN_MODEL, fields={"message": str(error)})
         except SessionFailedError as error:
             return Frame(kind=Reply.SESSION_FAILED, fields={"message": str(error)})
         except UnsupportedValueError as error:

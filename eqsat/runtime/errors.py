@@ -5,6 +5,7 @@
     EqsatError
     ├── MeasurementError            one question that got no answer; the next one may
     │   ├── SessionFailedError      ONNX Runtime refuses the model, or fails while it runs
+    │   │   └── BrokenModelError    ... because the model is broken, and would be anywhere
     │   ├── UnsupportedValueError   an input or output that cannot travel: a sequence put in, sparse, 4 bit
     │   ├── RequestTimeoutError     no answer in time; the child process was killed
     │   └── ChildCrashedError       the child process died
@@ -25,6 +26,10 @@ class MeasurementError(EqsatError):
 
 class SessionFailedError(MeasurementError):
     """ONNX Runtime refuses the model, or fails while running it."""
+
+
+class BrokenModelError(SessionFailedError):
+    """ONNX Runtime refuses the model because it is no valid one."""
 
 
 class UnsupportedValueError(MeasurementError):

@@ -15,7 +15,13 @@ import numpy as np
 from eqsat.errors import ProviderError
 from eqsat.runtime.batch import ModelRun, from_frame, to_frame
 from eqsat.runtime.comparison import PairedTest
-from eqsat.runtime.errors import ChildCrashedError, MeasurementError, SessionFailedError, UnsupportedValueError
+from eqsat.runtime.errors import (
+    BrokenModelError,
+    ChildCrashedError,
+    MeasurementError,
+    SessionFailedError,
+    UnsupportedValueError,
+)
 from eqsat.runtime.measurements import Comparison, Contender, Kernel, Profile
 from eqsat.runtime.process import ChildProcess
 from eqsat.runtime.settings import Device, SessionSettings
@@ -187,7 +193,8 @@ class Runtime:
         on the same shapes: timing them against each other shows only noise.
 
         Raises:
-            SessionFailedError: ONNX Runtime refuses the model.
+            BrokenModelError: ONNX Runtime refuses the model because it is no valid one.
+            SessionFailedError: ONNX Runtime refuses the model for another reason.
         """
         fields = {"path": "" if isinstance(model, bytes) else str(model), "settings": settings.to_fields()}
         payload = model if isinstance(model, bytes) else b""
@@ -283,6 +290,8 @@ class Runtime:
                 return answer
             case Reply.SESSION_FAILED:
                 raise SessionFailedError(answer.fields["message"])
+            case Reply.BROKEN_MODEL:
+                raise BrokenModelError(answer.fields["message"])
             case Reply.UNSUPPORTED:
                 raise UnsupportedValueError(answer.fields["message"])
             case Reply.PROVIDER:

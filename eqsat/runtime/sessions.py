@@ -11,8 +11,9 @@ import numpy as np
 import onnxruntime as ort
 
 from eqsat.errors import ProviderError
-from eqsat.runtime.errors import SessionFailedError, UnsupportedValueError
+from eqsat.runtime.errors import BrokenModelError, SessionFailedError, UnsupportedValueError
 from eqsat.runtime.probe import probe_model
+from eqsat.runtime.refusals import fact, is_broken
 from eqsat.runtime.settings import CPU_PROVIDER, CUDA_PROVIDER, SessionSettings
 from eqsat.runtime.values import tensors_of
 from eqsat.runtime.wire import ELEMENT_TYPES, element_type
@@ -65,7 +66,8 @@ def create_session(
 
     Raises:
         ProviderError: A provider asked for is not available, or silently did not start.
-        SessionFailedError: ONNX Runtime refuses the model.
+        BrokenModelError: The model is broken.
+        SessionFailedError: ONNX Runtime refuses the model for another reason.
     """
     missing = [name for name in settings.providers if name not in ort.get_available_providers()]
     if missing:
@@ -92,7 +94,9 @@ def create_session(
             enable_fallback=0,
         )
     except ORT_ERRORS as error:
-        raise SessionFailedError(f"ONNX Runtime refuses the model: {one_line(error)}") from error
+        if is_broken(error):
+            raise BrokenModelError(f"not a valid ONNX model ({fact(error)})") from error
+        raise SessionFailedError(f"ONNX Runtime refuses the model: {fact(error)}") from error
     idle = [name for name in settings.providers if name not in session.get_providers()]
     if idle:
         raise ProviderError(
@@ -118,12 +122,6 @@ def usable_providers() -> tuple[str, ...]:
         if provider in session.get_providers():
             usable.append(provider)
     return tuple(usable)
-
-
-def one_line(error: Exception) -> str:
-    """Return the message of an error without line breaks, cut to a readable length."""
-    text = " ".join(str(error).split())
-    return text if len(text) <= 300 else f"{text[:297]}..."
 
 
 def check_inputs(session: ort.InferenceSession) -> None:
@@ -183,7 +181,7 @@ class Runner:
                 for name, _ in self._outputs:
                     self._binding.bind_output(name, device)
             except ORT_ERRORS as error:
-                raise SessionFailedError(f"ONNX Runtime refuses an input: {one_line(error)}") from error
+                raise SessionFailedError(f"ONNX Runtime refuses an input: {fact(error)}") from error
 
     @property
     def is_bound(self) -> bool:
@@ -241,7 +239,7 @@ class Runner:
 
 
 def _failed(error: Exception) -> SessionFailedError:
-    return SessionFailedError(f"ONNX Runtime failed while running the model: {one_line(error)}")
+    return SessionFailedError(f"ONNX Runtime failed while running the model: {fact(error)}")
 
 
 def _ort_value(array: np.ndarray, device: str) -> ort.OrtValue:

@@ -65,6 +65,7 @@ class Reply(StrEnum):
 
     OK = "ok"
     SESSION_FAILED = "session_failed"
+    BROKEN_MODEL = "broken_model"
     UNSUPPORTED = "unsupported"
     PROVIDER = "provider"
 

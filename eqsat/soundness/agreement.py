@@ -170,7 +170,7 @@ class Agreement:
             for outcome in outcomes if lost else ():
                 outcome.disagreements.append(Disagreement(handle, enode, lost))
             self._define(handle, enode, value)
-            if is_loaded and not _is_finite(value):
+            if is_loaded and (not _is_finite(value) or (enode.is_operator and _has_vanished(value))):
                 self._strange |= owned
             if is_loaded and (self._is_out_of_scope(value) or self._is_mistyped(handle, value)):
                 for outcome in outcomes:
@@ -187,7 +187,7 @@ class Agreement:
                 self._outcomes[index].num_forms += 1
 
     def _loss(self, handle: int, enode: ENode, value: Value) -> str:
-        """What a new constant has lost of its parts; nothing where the model itself has infinite values already."""
+        """What a new constant has lost of its parts; nothing where the model itself has values that are lost."""
         if handle not in self._constants or not enode.is_operator:
             return ""
         if not isinstance(value, np.ndarray) or self._owned(handle, enode) & self._strange:
@@ -322,6 +322,12 @@ def _take_failure(error: _Failure, why: Disagreement, outcomes: Sequence[Outcome
 
 def _is_finite(value: Value) -> bool:
     return not isinstance(value, np.ndarray) or value.dtype.kind != "f" or bool(np.isfinite(value).all())
+
+
+def _has_vanished(value: Value) -> bool:
+    if not isinstance(value, np.ndarray) or value.dtype.kind != "f" or not value.size:
+        return False
+    return bool(np.abs(value).max() < np.finfo(value.dtype).tiny)
 
 
 def _piece(pieces: Value, index: int) -> Value | _Failure:

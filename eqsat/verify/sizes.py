@@ -48,6 +48,9 @@ _MEANINGLESS: Final = re.compile(r"(s|unk|dim|d|u|axis)_*\d+")
 
 _EXPRESSION: Final = re.compile(r"[A-Za-z_0-9 +*()-]{3,200}")
 
+_MAX_SIZE: Final = 2**24
+"""An expression that comes to more is taken for a mere name: an input of that size would fill the memory."""
+
 _IMAGE_CHANNELS: Final = frozenset({1, 3, 4})
 
 
@@ -192,7 +195,7 @@ def _expressions(graph: Graph) -> Iterator[tuple[int, ast.BinOp]]:
         except SyntaxError:
             continue
         used = {node.id for node in ast.walk(parsed) if isinstance(node, ast.Name)}
-        if isinstance(parsed, ast.BinOp) and used.issubset(names):
+        if isinstance(parsed, ast.BinOp) and used and used.issubset(names):
             yield graph.symbols.intern(name), parsed
 
 
@@ -201,7 +204,7 @@ def _add_expressions(graph: Graph, sizes: dict[int, int]) -> None:
     while pending:
         by_name = {graph.symbols.name(symbol): size for symbol, size in sizes.items()}
         found = {symbol: _evaluate(tree, by_name) for symbol, tree in pending.items()}
-        new = {symbol: size for symbol, size in found.items() if size is not None and size >= 0}
+        new = {symbol: size for symbol, size in found.items() if size is not None and 0 <= size <= _MAX_SIZE}
         if not new:
             return
         for symbol, size in new.items():

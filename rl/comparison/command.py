@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING
 import torch
 
 from eqsat.errors import UsageError
+from eqsat.shown import plain
 from ir.atomic_file import write_text
 from rl.checkpoint import load, shipped
 from rl.comparison.attempts import Limits
@@ -207,5 +208,5 @@ def write(
 
 def say(text: str) -> None:
     """Print a line at once."""
-    sys.stdout.write(text + "\n")
+    sys.stdout.write(plain(text) + "\n")
     sys.stdout.flush()

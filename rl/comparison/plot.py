@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from html import escape
 from typing import TYPE_CHECKING
 
 from ir.atomic_file import write_text
@@ -33,8 +34,8 @@ def write_plot(comparisons: Sequence[Comparison], path: Path, *, reference: str)
         for name in names:
             found = {task: by_name[name] for task, by_name in medians.items() if name in by_name}
             gains.add_bar(
-                name=name,
-                x=list(found),
+                name=escape(name),
+                x=[escape(task) for task in found],
                 y=[each.middle for each in found.values()],
                 error_y={
                     "type": "data",
@@ -52,11 +53,11 @@ def write_plot(comparisons: Sequence[Comparison], path: Path, *, reference: str)
         )
         for each in standings(comparison.attempts, reference=reference, best_us=comparison.best_us):
             costs.add_scatter(
-                name=each.contender,
+                name=escape(each.contender),
                 x=[each.seconds],
                 y=[each.speedup.middle],
                 mode="markers+text",
-                text=[each.contender],
+                text=[escape(each.contender)],
                 textposition="top center",
                 error_y={
                     "type": "data",

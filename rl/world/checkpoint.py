@@ -11,15 +11,16 @@ from dataclasses import asdict
 from typing import TYPE_CHECKING, Final
 
 import torch
-from safetensors import SafetensorError
-from safetensors.torch import load_file, save_file
+from safetensors.torch import save_file
 
 from eqsat.errors import UsageError
 from ir.atomic_file import replacing, write_text
 from rl import checkpoint as policies
-from rl.world.config import ModelConfig
+from rl.config import filled
+from rl.network import Network
+from rl.stored import StoredError, read_description, read_tensors
+from rl.world.config import ModelConfig, with_openness
 from rl.world.model import WorldModel
-from rl.world.stochastic import Openness
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -64,21 +65,21 @@ def load(folder: Path, device: torch.device | None = None) -> tuple[WorldModel, 
     """
     policy = policies.load(folder)
     try:
-        described = json.loads((folder / DESCRIPTION).read_text(encoding="utf-8"))
-        tensors = load_file(folder / WEIGHTS)
-    except (OSError, ValueError, SafetensorError) as error:
+        described = read_description(folder / DESCRIPTION)
+    except StoredError as error:
         raise UsageError(f"{folder} holds no world model that can be read: {error}") from error
-    if not isinstance(described, dict) or described.get("format") != FORMAT:
+    if described.get("format") != FORMAT:
         raise UsageError(f"the world model in {folder} was written by another version: train it again")
     try:
-        shape = described["model"]
-        config = ModelConfig(**{**shape, "openness": Openness(shape["openness"])})
-        model = WorldModel(policy.build(), config)
-        missing, unknown = model.load_state_dict(tensors, strict=False)
-        if unknown or [name for name in missing if not name.startswith(_POLICY)]:
-            raise UsageError(f"the weights in {folder} are not those of the world model that is described")
-    except (KeyError, TypeError, ValueError, RuntimeError) as error:
-        raise UsageError(f"the world model in {folder} is broken: {error!r}") from error
+        shape = filled(ModelConfig(), with_openness(described["model"], "model"), "model")
+        with torch.device("meta"):
+            expected = _own(WorldModel(Network(policy.network), shape))
+        tensors = read_tensors(folder / WEIGHTS, expected)
+        model = WorldModel(policy.build(), shape)
+        model.load_state_dict(tensors, strict=False)
+        model.check_buffers()
+    except (KeyError, TypeError, ValueError, UsageError) as error:
+        raise UsageError(f"the world model in {folder} is broken: {error!s}") from error
     return model.to(device or torch.device("cpu")).eval(), policy.statistics
 
 

@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 import tomllib
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Any
 
 from eqsat.errors import UsageError
 from rl.config import EpisodeConfig, TaskConfig, filled
 from rl.network import NetworkConfig
+from rl.stored import check_range
 from rl.world.stochastic import Openness
 
 
@@ -27,6 +30,9 @@ class ModelConfig:
         num_groups: Categorical variables.
         num_classes: Values of each.
         max_candidates: Candidates of an imagined state, at most.
+
+    Raises:
+        ValueError: A number is out of range.
     """
 
     num_members: int = 3
@@ -39,6 +45,13 @@ class ModelConfig:
     num_groups: int = 8
     num_classes: int = 8
     max_candidates: int = 512
+
+    def __post_init__(self) -> None:
+        """Refuse what no world model can be built of."""
+        columns = ("hidden", "candidate_hidden", "embedding", "num_rules", "max_candidates")
+        few = ("num_members", "num_components", "num_groups", "num_classes")
+        check_range("a world model", {name: getattr(self, name) for name in columns}, 1, 4096)
+        check_range("a world model", {name: getattr(self, name) for name in few}, 1, 64)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -198,12 +211,21 @@ def read_config(path: Path) -> WorldConfig:
     """
     try:
         tables = tomllib.loads(path.read_text(encoding="utf-8"))
-    except (OSError, ValueError) as error:
+    except (OSError, ValueError, RecursionError) as error:
         raise UsageError(f"{path} cannot be read as TOML: {error}") from error
     model = tables.get("model")
-    if isinstance(model, dict) and "openness" in model:
-        try:
-            model["openness"] = Openness(model["openness"])
-        except ValueError as error:
-            raise UsageError(f"{path}: model: openness: {error}") from error
+    if isinstance(model, dict):
+        tables["model"] = with_openness(model, f"{path}: model")
     return filled(WorldConfig(), tables, str(path))
+
+
+def with_openness(model: Mapping[str, Any], place: str) -> dict[str, Any]:
+    """Return the settings of a model with its openness as what it is, not as a word.
+
+    Raises:
+        UsageError: There is no such openness.
+    """
+    try:
+        return {**model, **({"openness": Openness(model["openness"])} if "openness" in model else {})}
+    except ValueError as error:
+        raise UsageError(f"{place}: openness: {error}") from error

@@ -20,6 +20,7 @@ import torch
 
 from eqsat.errors import UsageError
 from eqsat.rules.book import load_rules
+from eqsat.shown import one_line, plain
 from ir.atomic_file import write_text
 from rl.env import EGraphEnv, Settings
 from rl.families import Split, make_tasks
@@ -254,9 +255,9 @@ def main(arguments: Sequence[str] | None = None) -> int:
         how = Evaluation(max_steps=options.steps, num_episodes=options.episodes, seed=options.seed)
         report = evaluate(model, make_tasks(range(options.tasks), split=options.split), how)
     except UsageError as error:
-        sys.stderr.write(f"error: {error}\n")
+        sys.stderr.write(f"error: {one_line(str(error))}\n")
         return 2
-    sys.stdout.write(report.table() + "\n")
+    sys.stdout.write(plain(report.table()) + "\n")
     names = {bucket(rule.name, NUM_RULE_BUCKETS): rule.name for rule in load_rules().rules}
     if options.page:
         write_page(report.foresights, report.stories, names, options.page)

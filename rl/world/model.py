@@ -128,6 +128,21 @@ class WorldModel(nn.Module):
                 names[following] = bucket
                 following += 1
 
+    def check_buffers(self) -> None:
+        """Check what is looked up and divided by.
+
+        Raises:
+            ValueError: A rule has a number that there is not, or a scale is not above zero.
+        """
+        for name, end in (("rule_numbers", self.config.num_rules), ("rule_buckets", NUM_RULE_BUCKETS)):
+            found = self.get_buffer(name)
+            if int(found.min()) < 0 or int(found.max()) >= end:
+                raise ValueError(f"{name} are not all from 0 to {end - 1}")
+        for kind in _KINDS:
+            for name in (f"{kind}_std", f"{kind}_change"):
+                if not (self.get_buffer(name) > 0).all():
+                    raise ValueError(f"{name} is not above 0")
+
     @property
     def num_known_rules(self) -> int:
         """Rules that have a number, and the one that stands for all others."""

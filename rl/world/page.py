@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from html import escape
 from typing import TYPE_CHECKING, Final
 
 from ir.atomic_file import write_text
@@ -29,7 +30,9 @@ def write_page(foresights: Sequence[Foresight], stories: Sequence[Story], rules:
     from plotly.subplots import make_subplots
 
     num_columns = min(len(stories), 3)
-    curves = make_subplots(rows=-(-len(stories) // 3), cols=num_columns, subplot_titles=[each.task for each in stories])
+    curves = make_subplots(
+        rows=-(-len(stories) // 3), cols=num_columns, subplot_titles=[escape(each.task) for each in stories]
+    )
     for place, story in enumerate(stories):
         row, column = place // 3 + 1, place % 3 + 1
         is_first = place == 0
@@ -46,7 +49,7 @@ def write_page(foresights: Sequence[Foresight], stories: Sequence[Story], rules:
     calibration.add_scatter(x=[0, 1], y=[0, 1], name="ideal", line={"color": "black", "dash": "dot"})
     for each in foresights:
         frequent = sorted(each.tallies, key=lambda rule: -_frequency(each.tallies[rule]))[:_NUM_RULES]
-        names = [rules.get(rule, str(rule)) for rule in frequent]
+        names = [escape(rules.get(rule, str(rule))) for rule in frequent]
         title = f"horizon {each.horizon}"
         masks.add_bar(x=names, y=[rule_f1(each.tallies[rule]) for rule in frequent], name=title)
         calibration.add_scatter(x=levels(len(each.shares)).tolist(), y=list(each.shares), name=title)

@@ -22,6 +22,7 @@ import numpy as np
 import torch
 
 from eqsat.errors import UsageError
+from eqsat.shown import one_line, plain
 from ir.atomic_file import write_text
 from rl import checkpoint as policies
 from rl.apart import Apart
@@ -307,14 +308,14 @@ def main(arguments: Sequence[str] | None = None) -> int:
         config = read_config(options.config) if options.config else WorldConfig()
         summary = train(config, source_of(config.tasks), options.output, tell=_say)
     except UsageError as error:
-        sys.stderr.write(f"error: {error}\n")
+        sys.stderr.write(f"error: {one_line(str(error))}\n")
         return 2
     _say(json.dumps({**asdict(summary.account), "rounds": summary.num_rounds, "best_gain": summary.best_gain}))
     return 0
 
 
 def _say(line: str) -> None:
-    sys.stdout.write(line + "\n")
+    sys.stdout.write(plain(line) + "\n")
     sys.stdout.flush()
 
 

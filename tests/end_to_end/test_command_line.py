@@ -111,3 +111,14 @@ def test_broken_rules_are_one_line(tmp_path: Path, rules: str, message: str) -> 
     assert message in last
     assert "Traceback" not in done.stderr
     assert not (tmp_path / "plain.opt.onnx").exists()
+
+
+@pytest.mark.slow
+def test_the_agent_leaves_nothing_where_temporary_files_go(tmp_path: Path) -> None:
+    model = models.save(tmp_path / "block.onnx", blocks.transformer_block("batch"))
+    folder = tmp_path / "temporary"
+    folder.mkdir()
+    options = ("--search", "ppo", "--time-budget", "30", "--cost-db", tmp_path / "prices.sqlite")
+    done = command_line(folder, model, tmp_path / "out.onnx", *options)
+    assert done.returncode == 0, done.stderr
+    assert {path.name for path in folder.iterdir()} <= {"cache"}, "the cache of the user is there too"

@@ -2,9 +2,8 @@
 
 from __future__ import annotations
 
-import signal
 import sys
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from functools import partial
 from pathlib import Path
 
@@ -54,13 +53,6 @@ def supervise_fake() -> Callable[[str], FakeSupervise]:
         return partial(supervise, worker_command=(sys.executable, fake_worker.__file__, mode))
 
     return make
-
-
-@pytest.fixture
-def sigterm_restored() -> Iterator[None]:
-    before = signal.getsignal(signal.SIGTERM)
-    yield
-    signal.signal(signal.SIGTERM, before)
 
 
 @pytest.fixture

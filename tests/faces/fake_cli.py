@@ -6,11 +6,16 @@ import sys
 from functools import partial
 from pathlib import Path
 
+from eqsat.start import begin
+
+if __name__ == "__main__":
+    begin()
+
 import eqsat.run
-from eqsat.face import call
+from eqsat.face import call, end
 from eqsat.supervisor import supervise
 
 if __name__ == "__main__":
     worker = (sys.executable, str(Path(__file__).with_name("fake_worker.py")), sys.argv[1])
     vars(eqsat.run)["supervise"] = partial(supervise, worker_command=worker)
-    sys.exit(call(eqsat.run.app, sys.argv[2:]))
+    end(call(eqsat.run.app, sys.argv[2:]))

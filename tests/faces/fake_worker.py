@@ -6,6 +6,7 @@ import os
 import signal
 import subprocess
 import sys
+import tempfile
 import time
 from collections.abc import Callable
 from pathlib import Path
@@ -84,6 +85,10 @@ def _end(part: str, emit: Callable[[Event], None]) -> None:
             raise ZeroDivisionError("a bug\nwith a second line")
         case "segfault":
             os.kill(os.getpid(), signal.SIGSEGV)
+        case "memory":
+            raise MemoryError
+        case "litter":
+            Path(tempfile.mkdtemp(prefix="left-behind-"), "file").touch()
         case "exit":
             os._exit(3)
         case "hang":

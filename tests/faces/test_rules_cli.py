@@ -18,8 +18,6 @@ from eqsat.ruletools.isolation import Limits
 from eqsat.ruletools.judging import Judged, Order
 from eqsat.soundness.verdict import Level
 
-pytestmark = pytest.mark.usefixtures("sigterm_restored")
-
 HEADER = "; SOURCE    by definition\n; FLOATS    exact\n; INSTANCE  x[A,B] | (Relu (Relu x))\n"
 RELU = '(rewrite (Relu (Relu x)) (Relu x) :ruleset simp :name "own-relu")\n'
 WRONG = '(rewrite (Relu x) (Neg x) :ruleset opt :name "own-wrong")\n'

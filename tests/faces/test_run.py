@@ -3,14 +3,18 @@
 from __future__ import annotations
 
 import json
+import os
+import socket
 import sys
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
 
 import eqsat
 import eqsat.console
+import eqsat.output
 import eqsat.run
 from eqsat.errors import BudgetError, EqsatError, ModelError, ProviderError, RulesError, VerificationError
 from eqsat.events import Event
@@ -18,8 +22,6 @@ from eqsat.face import call
 from eqsat.job import Budget, Growth, Job, Prices, Target
 from eqsat.report import Ending, Report, Status
 from tests.faces import fake_worker
-
-pytestmark = pytest.mark.usefixtures("sigterm_restored")
 
 Run = Callable[..., int]
 
@@ -31,7 +33,9 @@ class Supervisor:
         self.jobs: list[Job] = []
         self.outcome: Report | BaseException = fake_worker.OPTIMIZED
 
-    def __call__(self, job: Job, *, isolation: object, on_event: Callable[[Event], None]) -> Report:
+    def __call__(
+        self, job: Job, *, isolation: object, on_event: Callable[[Event], None], is_interrupted: Callable[[], bool]
+    ) -> Report:
         self.jobs.append(job)
         if isinstance(self.outcome, Report):
             return self.outcome
@@ -115,9 +119,69 @@ def test_quiet_says_nothing(supervisor: Supervisor, capsys: pytest.CaptureFixtur
     assert capsys.readouterr() == ("", "")
 
 
+def test_quiet_hides_no_warning(supervisor: Supervisor, capsys: pytest.CaptureFixture[str]) -> None:
+    supervisor.outcome = replace(fake_worker.OPTIMIZED, warnings=("rule a\nis wrong",))
+    assert run("a.onnx", "-q") == 0
+    assert capsys.readouterr() == ("", "warning: rule a is wrong\n")
+
+
+@pytest.mark.parametrize(
+    ("found", "said"),
+    [
+        (replace(fake_worker.OPTIMIZED, output="a.opt.onnx"), "a.opt.onnx holds the best result"),
+        (replace(fake_worker.UNCHANGED, output="a.opt.onnx"), "a.opt.onnx holds a copy of the input"),
+        (fake_worker.OPTIMIZED, "nothing was to be written"),
+    ],
+)
+@pytest.mark.parametrize("ending", [Ending.WORKER_DIED, Ending.INTERRUPTED])
+def test_a_fault_is_an_error_though_there_is_a_result(
+    supervisor: Supervisor, capsys: pytest.CaptureFixture[str], found: Report, said: str, ending: Ending
+) -> None:
+    supervisor.outcome = replace(found, ending=ending, fault="internal error: ours; the log is /tmp/x.log")
+    assert run("a.onnx", "-q") == 1
+    assert one_line(capsys) == f"eqsat: error: internal error: ours; the log is /tmp/x.log; {said}"
+
+
+def test_a_fault_of_the_command_itself_names_a_log(
+    supervisor: Supervisor, temp_folder: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    supervisor.outcome = KeyError("a\nkey")
+    assert run("a.onnx", "-q") == 1
+    line = one_line(capsys)
+    (log,) = temp_folder.iterdir()
+    assert line.startswith("eqsat: error: internal error: KeyError: ")
+    assert line.endswith(f"; the log is {log}")
+    assert "Traceback" in log.read_text()
+
+
 def test_json_goes_to_a_file(supervisor: Supervisor, tmp_path: Path) -> None:
     assert run("a.onnx", "--json", tmp_path / "report.json") == 0
     assert Report.from_json((tmp_path / "report.json").read_text()) == fake_worker.OPTIMIZED
+
+
+@pytest.mark.parametrize(
+    ("found", "code"),
+    [
+        (replace(fake_worker.OPTIMIZED, output="a.opt.onnx"), 8),
+        (replace(fake_worker.OPTIMIZED, output="a.opt.onnx", ending=Ending.INTERRUPTED), 130),
+        (replace(fake_worker.OPTIMIZED, output="a.opt.onnx", fault="internal error: ours"), 1),
+    ],
+)
+def test_a_report_that_cannot_be_written_does_not_hide_the_result(
+    supervisor: Supervisor,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+    found: Report,
+    code: int,
+) -> None:
+    def full(path: Path, text: str) -> None:
+        raise EqsatError(f"{path} cannot be written: No space left on device")
+
+    monkeypatch.setattr(eqsat.output, "write_text", full)
+    supervisor.outcome = found
+    assert run("a.onnx", "-q", "--json", "report.json") == code
+    said = "the report could not be written: report.json cannot be written: No space left on device"
+    assert f"eqsat: error: {said}; a.opt.onnx holds the best result" in capsys.readouterr().err
 
 
 def test_json_on_stdout_is_alone_there(supervisor: Supervisor, capsys: pytest.CaptureFixture[str]) -> None:
@@ -192,11 +256,28 @@ def test_wrong_flags_are_usage_errors(
     assert not supervisor.jobs
 
 
-def test_files_that_are_no_models_exit_with_3(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+def test_files_that_are_no_models_exit_with_3(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
     (tmp_path / "empty.onnx").touch()
-    for name, said in (("missing.onnx", "does not exist"), ("empty.onnx", "is empty"), ("", "is a folder")):
-        assert run(tmp_path / name, "-q") == 3
-        assert said in one_line(capsys)
+    os.mkfifo(tmp_path / "pipe.onnx")
+    with socket.socket(socket.AF_UNIX) as listener, (tmp_path / "huge.onnx").open("wb") as huge:
+        monkeypatch.chdir(tmp_path)  # the path of a socket is short
+        listener.bind("socket.onnx")
+        huge.truncate(2**31)
+        for name, said in (
+            ("missing.onnx", "does not exist"),
+            ("empty.onnx", "is empty"),
+            ("", "is a folder"),
+            ("pipe.onnx", "is a pipe or a device"),
+            ("socket.onnx", "is a pipe or a device"),
+            ("/dev/zero", "is a pipe or a device"),
+            ("huge.onnx", "less than 2 GiB"),
+            (os.fsdecode(b"caf\xe9.onnx"), "caf\\udce9.onnx has a name that is not UTF-8"),
+        ):
+            assert run(tmp_path / name, tmp_path / "out.onnx", "-q") == 3
+            assert said in one_line(capsys)
+    assert not (tmp_path / "out.onnx").exists()
 
 
 @pytest.mark.skipif(sys.platform != "linux", reason="writes to /proc")

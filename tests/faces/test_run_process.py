@@ -73,7 +73,7 @@ def wait_until_gone(pid: int, is_alive: Callable[[int], bool] = is_running) -> N
 
 
 @linux_only
-@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGHUP, signal.SIGQUIT, signal.SIGALRM])
 def test_a_signal_keeps_the_best(model_path: Path, tmp_path: Path, number: signal.Signals) -> None:
     before = model_path.read_bytes()
     with start("best+hang", model_path, tmp_path / "scratch") as process:
@@ -81,12 +81,42 @@ def test_a_signal_keeps_the_best(model_path: Path, tmp_path: Path, number: signa
         process.send_signal(number)
         out, err = process.communicate(timeout=TIMEOUT_S)
     assert process.returncode == 130
-    assert "warning: this is the best result of a run that was cut short: interrupted" in out
+    assert "warning: this is the best result of a run that was cut short: interrupted" in err
     assert "Traceback" not in out + err
     assert onnx.load_model(model_path.with_name("model.opt.onnx")).producer_name == "fake"
     assert model_path.read_bytes() == before
     wait_until_gone(pid)
     assert not list((tmp_path / "scratch").iterdir())
+
+
+@linux_only
+def test_more_signals_change_nothing(model_path: Path, tmp_path: Path) -> None:
+    with start("best+hang", model_path, tmp_path / "scratch") as process:
+        worker_pid(process)
+        while process.poll() is None:
+            process.send_signal(signal.SIGINT)
+            time.sleep(0.01)
+        _, err = process.communicate(timeout=TIMEOUT_S)
+    assert process.returncode == 130
+    assert "Traceback" not in err
+    assert onnx.load_model(model_path.with_name("model.opt.onnx")).producer_name == "fake"
+    assert not list((tmp_path / "scratch").iterdir())
+
+
+@linux_only
+@pytest.mark.parametrize("module", ["eqsat", "eqsat.run"])
+def test_a_signal_in_the_first_moments_is_one_line(tmp_path: Path, module: str) -> None:
+    (tmp_path / "typer.py").write_text("import os, signal\nos.kill(os.getpid(), signal.SIGTERM)\n")
+    root = Path(fake_cli.__file__).parents[2]
+    done = subprocess.run(
+        [sys.executable, "-m", module, "--version"],
+        capture_output=True,
+        encoding="utf-8",
+        env={**os.environ, "PYTHONPATH": os.pathsep.join((str(tmp_path), str(root)))},
+        cwd=tmp_path,
+        check=False,
+    )
+    assert (done.returncode, done.stdout, done.stderr) == (130, "", "eqsat: error: interrupted\n")
 
 
 @linux_only
@@ -101,12 +131,24 @@ def test_a_signal_before_any_result_is_one_line(model_path: Path, tmp_path: Path
 
 
 @linux_only
-def test_the_worker_dies_with_its_supervisor(model_path: Path, tmp_path: Path) -> None:
-    with start("hang", model_path, tmp_path / "scratch") as process:
-        pid = worker_pid(process)
+def test_the_worker_dies_with_its_supervisor_and_the_next_run_clears_up(model_path: Path, tmp_path: Path) -> None:
+    with (
+        start("best+hang", model_path, tmp_path / "scratch") as living,
+        start("best+litter+hang", model_path, tmp_path / "scratch") as killed,
+    ):
+        worker_pid(living)
+        pid = worker_pid(killed)
+        assert len(list((tmp_path / "scratch").iterdir())) == 2
         assert is_running(pid)
-        process.kill()
+        killed.kill()
         wait_until_gone(pid)
+        with start("best", model_path, tmp_path / "scratch") as process:
+            process.communicate(timeout=TIMEOUT_S)
+        (folder,) = (tmp_path / "scratch").iterdir()
+        assert (folder / "best.json").exists(), "what a living process owns stays"
+        living.send_signal(signal.SIGTERM)
+        assert living.wait(timeout=TIMEOUT_S) == 130
+    assert not list((tmp_path / "scratch").iterdir())
 
 
 def test_an_unwatched_run_prints_plain_lines(model_path: Path, tmp_path: Path) -> None:
@@ -115,3 +157,58 @@ def test_an_unwatched_run_prints_plain_lines(model_path: Path, tmp_path: Path) -
     assert process.returncode == 0
     assert err.splitlines()[:2] == ["load: fake model", "search: left a best  (best so far 1.20x)"]
     assert "\x1b" not in out + err
+
+
+def shell(script: str, *arguments: str | Path, **environment: str) -> subprocess.CompletedProcess[str]:
+    """Run a line of bash, in which ``"$@"`` is the command."""
+    root = Path(fake_cli.__file__).parents[2]
+    return subprocess.run(
+        [
+            "/bin/bash",
+            "-c",
+            f"set -o pipefail; {script}",
+            "bash",
+            sys.executable,
+            fake_cli.__file__,
+            *map(str, arguments),
+        ],
+        capture_output=True,
+        encoding="utf-8",
+        env={**os.environ, "PYTHONPATH": str(root), **environment},
+        timeout=TIMEOUT_S,
+        check=False,
+    )
+
+
+@linux_only
+@pytest.mark.parametrize(
+    ("redirection", "code", "said"),
+    [
+        ('"$@" <&- >&- 2>&-', 0, ""),
+        ('"$@" 2>/dev/full', 0, ""),
+        ('"$@" >/dev/full', 8, "stdout cannot be written: No space left on device"),
+        ('"$@" --json - | true', 0, ""),
+        ('"$@" --json - >&-', 8, "the report could not be written: stdout: it is closed; "),
+    ],
+)
+def test_streams_that_cannot_be_written_do_not_lose_the_result(
+    model_path: Path, redirection: str, code: int, said: str
+) -> None:
+    if "/dev/full" in redirection and not Path("/dev/full").is_char_device():
+        pytest.skip("/dev/full is no device here")
+    done = shell(redirection, "best", model_path, "-v")
+    errors = [line for line in done.stderr.splitlines() if "error" in line]
+    assert done.returncode == code, done.stderr
+    assert len(errors) == bool(said)
+    assert said in "".join(errors)
+    assert "Exception" not in done.stderr + done.stdout
+    assert onnx.load_model(model_path.with_name("model.opt.onnx")).producer_name == "fake"
+
+
+@linux_only
+def test_what_the_terminal_cannot_show_is_escaped(model_path: Path) -> None:
+    odd = model_path.rename(model_path.with_name("größe-模型.onnx"))
+    done = shell('"$@"', "best", odd, PYTHONIOENCODING="ascii")
+    assert (done.returncode, "Traceback" in done.stderr) == (0, False)
+    assert "gr\\xf6\\xdfe-\\u6a21\\u578b.opt.onnx" in done.stdout
+    assert odd.with_name("größe-模型.opt.onnx").exists()

@@ -88,15 +88,43 @@ def test_a_worker_that_dies_is_an_error(supervise_fake: SuperviseFake, job: Job,
     assert not Path(job.output_path).exists()
 
 
-@pytest.mark.parametrize("mode", ["best+segfault", "best+exit", "best+bug"])
+@pytest.mark.parametrize("mode", ["best+segfault", "best+bug"])
 def test_a_worker_that_dies_leaves_its_best(
     supervise_fake: SuperviseFake, job: Job, temp_folder: Path, mode: str
 ) -> None:
     report = supervise_fake(mode)(job)
     assert (report.status, report.ending) == (Status.OPTIMIZED, Ending.WORKER_DIED)
-    assert "cut short" in report.warnings[-1]
+    assert report.fault.startswith("internal error: ")
     assert is_optimized_output(job)
-    assert not list(temp_folder.iterdir())
+    (log,) = temp_folder.iterdir()
+    assert report.fault.endswith(f"; the log is {log}")
+
+
+def test_a_worker_that_dies_without_a_word_has_no_log(supervise_fake: SuperviseFake, job: Job) -> None:
+    assert supervise_fake("best+exit")(job).fault == "internal error: the worker ended with exit code 3 and no report"
+    assert is_optimized_output(job)
+
+
+def test_the_best_is_kept_where_memory_ends(supervise_fake: SuperviseFake, job: Job) -> None:
+    report = supervise_fake("best+memory")(job)
+    assert (report.ending, report.fault) == (Ending.MEMORY_LIMIT, "")
+    assert "no more memory" in report.warnings[-1]
+    assert is_optimized_output(job)
+    with pytest.raises(BudgetError, match="no more memory"):
+        supervise_fake("memory")(job)
+
+
+@pytest.mark.parametrize("mode", ["best+litter", "best+litter+segfault", "best+litter+hang"])
+def test_what_the_worker_leaves_elsewhere_goes_too(
+    supervise_fake: SuperviseFake, job: Job, temp_folder: Path, mode: str
+) -> None:
+    is_interrupted = [False]
+
+    def interrupt(event: Event) -> None:
+        is_interrupted[0] |= event.stage is Stage.MEASURE
+
+    supervise_fake(mode)(job, on_event=interrupt, is_interrupted=lambda: is_interrupted[0])
+    assert [path for path in temp_folder.iterdir() if path.suffix != ".log"] == []
 
 
 def test_the_time_budget_holds(supervise_fake: SuperviseFake, job: Job) -> None:
@@ -124,6 +152,26 @@ def test_the_memory_limit_counts_the_children(supervise_fake: SuperviseFake, job
     with pytest.raises(BudgetError, match=r"memory limit of 0\.293 GiB"):
         supervise_fake("child-eats-memory")(limited)
     assert supervise_fake("best+child-eats-memory")(limited).ending is Ending.MEMORY_LIMIT
+    assert is_optimized_output(job)
+
+
+def test_an_end_that_is_asked_for_keeps_the_best(supervise_fake: SuperviseFake, job: Job) -> None:
+    asked: list[Event] = []
+    report = supervise_fake("best+hang")(
+        job, on_event=asked.append, is_interrupted=lambda: any(event.stage is Stage.MEASURE for event in asked)
+    )
+    assert report.ending is Ending.INTERRUPTED
+    assert is_optimized_output(job)
+
+
+def test_an_end_that_is_asked_for_while_the_result_is_written_changes_nothing_else(
+    supervise_fake: SuperviseFake, job: Job
+) -> None:
+    asked: list[Event] = []
+    report = supervise_fake("best")(
+        job, on_event=asked.append, is_interrupted=lambda: any(event.stage is Stage.WRITE for event in asked)
+    )
+    assert (report.ending, report.warnings) == (Ending.INTERRUPTED, ())
     assert is_optimized_output(job)
 
 

@@ -57,7 +57,6 @@ def fits(expected: str, printed: str) -> bool:
     return re.fullmatch(pattern, squeezed[1], re.DOTALL) is not None
 
 
-@pytest.mark.usefixtures("sigterm_restored")
 def test_the_tutorial_runs(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]) -> None:
     monkeypatch.chdir(tmp_path)
     monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "cache"))

@@ -18,12 +18,13 @@ from eqsat.events import Event
 from eqsat.job import Budget, Growth, Job, Prices
 from eqsat.optimizer import optimize
 from eqsat.report import Report, Status
-from eqsat.runtime import Contender, MeasurementError, SessionSettings, StopReason
+from eqsat.runtime import BrokenModelError, Contender, MeasurementError, SessionSettings, StopReason
 from eqsat.scratch import read_best
 from eqsat.search.interface import Arena, Outcome, Search, SearchBudget
 from eqsat.search.interface import StopReason as EndReason
 from eqsat.search.restarts import cheapest
 from eqsat.verify.verify import Reason, Verification
+from ir.errors import InvalidModelError
 from tests.finalists import models
 from tests.finalists.fake_runtime import FakeRuntime
 
@@ -378,6 +379,38 @@ def test_an_input_that_does_not_run_is_said_to_be_one(job: Job) -> None:
     assert report.status is Status.UNCHANGED
     assert report.reason.startswith("the input itself does not run: ")
     assert not report.warnings
+
+
+def test_an_input_that_is_broken_ends_the_run(job: Job) -> None:
+    runtime = FakeRuntime(PRICES)
+
+    def refuse(model: onnx.ModelProto) -> str:
+        raise BrokenModelError("not a valid ONNX model (why)")
+
+    runtime.fingerprint = refuse
+    with pytest.raises(InvalidModelError, match=r"model\.onnx: not a valid ONNX model \(why\)"):
+        run(job, runtime)
+    assert read_best(job.scratch_dir) is None
+
+
+@pytest.mark.parametrize(
+    ("change", "reason"),
+    [
+        (lambda model: setattr(model, "ir_version", 99), "IR version 99 is not known"),
+        (lambda model: setattr(model.opset_import[0], "version", 99), "opset 99 is not known"),
+        (lambda model: model.graph.ClearField("output"), "the graph has no output"),
+    ],
+)
+def test_an_input_that_runs_and_cannot_be_rewritten_is_kept(
+    change: Callable[[onnx.ModelProto], None], reason: str, job: Job
+) -> None:
+    proto = model()
+    change(proto)
+    models.save(Path(job.input_path), proto)
+    report = run(job, FakeRuntime(PRICES))
+    assert report.status is Status.UNCHANGED
+    assert reason in report.reason
+    assert kept(job) is None
 
 
 def test_every_stage_ends_at_its_share(job: Job) -> None:

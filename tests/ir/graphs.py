@@ -72,14 +72,18 @@ def round_trip(model: onnx.ModelProto, folder: Path) -> onnx.ModelProto:
     return written
 
 
-def run(model: onnx.ModelProto, feeds: Mapping[str, Any]) -> list[Any]:
-    """Return what ONNX Runtime computes, its own rewriting switched off."""
+def session_of(model: onnx.ModelProto) -> ort.InferenceSession:
+    """Return a session that runs a model as it stands, ONNX Runtime's own rewriting switched off."""
     options = ort.SessionOptions()
     options.log_severity_level = 4
     options.intra_op_num_threads = 1
     options.graph_optimization_level = ort.GraphOptimizationLevel.ORT_DISABLE_ALL
-    session = ort.InferenceSession(model.SerializeToString(), options, providers=["CPUExecutionProvider"])
-    return list(session.run(None, dict(feeds)))
+    return ort.InferenceSession(model.SerializeToString(), options, providers=["CPUExecutionProvider"])
+
+
+def run(model: onnx.ModelProto, feeds: Mapping[str, Any]) -> list[Any]:
+    """Return what ONNX Runtime computes, its own rewriting switched off."""
+    return list(session_of(model).run(None, dict(feeds)))
 
 
 def assert_same_results(before: onnx.ModelProto, after: onnx.ModelProto, feeds: Mapping[str, Any]) -> None:

@@ -42,8 +42,7 @@ def test_a_rule_that_is_lost_is_refused_and_the_others_are_judged() -> None:
     assert [judged.is_sound for judged in found] == [True, False, True, False, True]
     assert found[0].seconds == 3.0, "it is told to end by itself before"
     assert found[1].reason == "judging it came to no end within 4 s (--time-limit)"
-    assert "SIGKILL" in found[3].reason
-    Path(found[3].reason.rpartition(" ")[2]).unlink()
+    assert found[3].reason.endswith("(SIGKILL)"), "a log that says nothing is not kept"
 
 
 def test_broken_rules_are_the_users_to_read() -> None:

@@ -89,3 +89,9 @@ def test_an_unknown_rank_needs_the_users_shape(tmp_path: Path) -> None:
     with pytest.raises(UnsupportedInputError, match="'x' has no stated rank; give it with --input-shape x:"):
         default_sizes(graph, {})
     assert default_sizes(graph, {"x": (2, 2)}) == {}
+
+
+@pytest.mark.parametrize("name", ["*".join(["7"] * 80), "99999999+0", "batch*99999999", "batch*8000*8000"])
+def test_names_that_come_to_no_size_are_mere_names(tmp_path: Path, name: str) -> None:
+    graph = graph_of(tmp_path, ("batch", name))
+    assert by_name(graph, default_sizes(graph, {})) == {"batch": 1, name: 4}

@@ -53,13 +53,31 @@ def test_what_is_broken_is_refused(tmp_path: Path) -> None:
         ({"format": 0}, "another version"),
         ({"model": {**described["model"], "hidden": 20}}, "broken"),
         ({"model": {**described["model"], "openness": "wide"}}, "broken"),
-        ({"model": {**described["model"], "num_members": 4}}, "not those"),
+        ({"model": {**described["model"], "num_members": 4}}, "broken"),
+        ({"model": {**described["model"], "num_members": -1}}, "broken"),
+        ({"model": {**described["model"], "num_rules": "512"}}, "broken"),
+        ({"model": None}, "broken"),
     ):
         (tmp_path / DESCRIPTION).write_text(json.dumps({**described, **change}))
         with pytest.raises(UsageError, match=message):
             load(tmp_path)
-    (tmp_path / WEIGHTS).write_bytes(b"nothing")
+    (tmp_path / DESCRIPTION).write_text("[" * 50_000)
     with pytest.raises(UsageError, match="no world model"):
+        load(tmp_path)
+    (tmp_path / DESCRIPTION).write_text(json.dumps(described))
+    (tmp_path / WEIGHTS).write_bytes(b"nothing")
+    with pytest.raises(UsageError, match="is broken"):
+        load(tmp_path)
+
+
+@pytest.mark.parametrize(
+    ("name", "value"), [("rule_numbers", -1), ("rule_buckets", 10**6), ("summary_std", 0.0), ("candidate_change", -1.0)]
+)
+def test_numbers_that_lead_nowhere_are_refused(tmp_path: Path, name: str, value: float) -> None:
+    model = trajectories.model()
+    model.get_buffer(name)[1] = value
+    save(model, FeatureStatistics.nothing(), tmp_path, {})
+    with pytest.raises(UsageError, match=f"is broken: {name}"):
         load(tmp_path)
 
 
