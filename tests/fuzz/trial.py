@@ -55,6 +55,7 @@ class Kind(StrEnum):
     """What can be wrong."""
 
     INTERNAL = "internal error"
+    CRASH = "a crash of the process"
     ILL_TYPED = "rule made another type"
     INVALID = "ONNX's checker refuses the result"
     REFUSED = "ONNX Runtime refuses the result"
