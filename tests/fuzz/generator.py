@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from contextlib import suppress
 from dataclasses import dataclass
 from itertools import chain
 from types import MappingProxyType
@@ -49,17 +50,21 @@ class Sample:
     inputs: Mapping[str, Input]
 
 
-def random_model(seed: int, kernels: Kernels, max_rows: int = 9) -> Sample:
+def random_model(seed: int, kernels: Kernels, max_rows: int = 9, num_fragments: int = 0) -> Sample:
     """Return the model of a seed.
 
     Args:
         seed: The same seed makes the same model.
         kernels: Knows what ONNX Runtime can run.
         max_rows: Rows of the tables it is made of at most; a row adds one node or a few.
+        num_fragments: Left sides of rules that it begins with, besides those that are drawn as any other row.
     """
     rng = np.random.default_rng(seed)
     opset = int(rng.choice(OPSETS))
     grow = Growing(rng=rng, opset=opset, kernels=kernels)
+    for _ in range(num_fragments):
+        with suppress(RefusedError):
+            fragment(grow)
     wanted = grow.between(1, max_rows)
     for _ in range(MAX_TRIES * wanted):
         if wanted <= 0:
