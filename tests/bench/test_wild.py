@@ -63,4 +63,4 @@ def test_the_table_says_status_gain_and_error() -> None:
 
 def test_shapes_are_told_without_what_they_hold() -> None:
     feeds = {"x": np.zeros((1, 2)), "rate": np.array(16_000)}
-    assert wild._shapes(feeds) == ("--input-shape", "x:1,2")  # noqa: SLF001
+    assert wild._shapes(feeds) == ("--input-shape", "x:1,2")
