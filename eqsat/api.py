@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 import warnings
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from contextlib import ExitStack
 from dataclasses import replace
 from enum import StrEnum
@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Final, Literal, TypeVar, final
 
 from eqsat import output
-from eqsat.arguments import parse_growth, provider_names
+from eqsat.arguments import library_paths, parse_growth, provider_names
 from eqsat.errors import UsageError
 from eqsat.events import Event
 from eqsat.job import Budget, Growth, Job, Prices, Target
@@ -22,8 +22,12 @@ from eqsat.supervisor import Isolation, ignore, supervise
 from eqsat.temporary import TemporaryFolder
 
 if TYPE_CHECKING:
+    import numpy as np
     import onnx
     import onnxruntime
+
+    Feeds = Mapping[str, np.ndarray]
+    Inputs = Feeds | Iterable[Feeds] | Callable[[], Feeds | Iterable[Feeds]]
 
 _MODEL_NAME: Final = "model.onnx"
 
@@ -78,6 +82,8 @@ def optimize(
     provider: str | Sequence[str] = "CPUExecutionProvider",
     threads: int = 0,
     input_shapes: Mapping[str, Sequence[int]] | None = None,
+    inputs: Inputs | None = None,
+    custom_ops: Sequence[str | os.PathLike[str]] = (),
     search: str = "auto",
     search_options: Mapping[str, str] | None = None,
     prices: Prices | Literal["needed", "all", "auto"] = Prices.AUTO,
@@ -102,6 +108,9 @@ def optimize(
             of priority.
         threads: Intra-op threads the model will run with; 0 is ONNX Runtime's default.
         input_shapes: Shapes by input name to price, verify and measure at, for inputs with symbolic dimensions.
+        inputs: Your own inputs to measure and verify with: a mapping of arrays by input name, several of them (the
+            first are measured with, all are verified on), or a function that returns either.
+        custom_ops: Libraries of custom operators for ONNX Runtime.
         search: Name of the search.
         search_options: Options of the search, by name.
         prices: ``"all"`` measures the price of every operator of the e-graph, ``"needed"`` those that the result
@@ -143,6 +152,8 @@ def optimize(
             providers=provider_names([provider] if isinstance(provider, str) else provider),
             threads=threads,
             input_shapes={name: tuple(shape) for name, shape in (input_shapes or {}).items()},
+            inputs="" if inputs is None else _written(inputs, folder / "inputs"),
+            custom_ops=library_paths(custom_ops),
             rule_files=tuple(os.fspath(path) for path in rules),
             skip_rules=tuple(skip_rules),
             enable_rules=tuple(enable_rules),
@@ -165,7 +176,11 @@ def optimize(
 
 
 def load(
-    path: str | os.PathLike[str], providers: Sequence[str] | None = None, *, threads: int = 0
+    path: str | os.PathLike[str],
+    providers: Sequence[str] | None = None,
+    *,
+    threads: int = 0,
+    custom_ops: Sequence[str | os.PathLike[str]] = (),
 ) -> onnxruntime.InferenceSession:
     """Return a session of a model with the session options that were found to be the fastest for it.
 
@@ -173,13 +188,15 @@ def load(
         path: A model that :func:`optimize` wrote; any other model gets ONNX Runtime's defaults.
         providers: ONNX Runtime's names of the execution providers, in order of priority; None is all that it lists.
         threads: Intra-op threads; 0 is ONNX Runtime's default.
+        custom_ops: Libraries of custom operators for ONNX Runtime.
 
     Raises:
+        UsageError: A library is no file.
         ModelError: The options in the file are none that this version knows.
     """
     from eqsat.runtime.drop_in import load as load_session
 
-    return load_session(Path(path), providers, threads=threads)
+    return load_session(Path(path), providers, threads=threads, custom_ops=library_paths(custom_ops))
 
 
 def _member(kind: type[_Word], word: str, name: str) -> _Word:
@@ -187,6 +204,13 @@ def _member(kind: type[_Word], word: str, name: str) -> _Word:
         return kind(word)
     except ValueError:
         raise UsageError(f"{name} is {word!r}; it can be {', '.join(kind)}") from None
+
+
+def _written(inputs: Inputs, folder: Path) -> str:
+    from eqsat.verify.given import save_inputs
+
+    save_inputs(inputs, folder)
+    return str(folder)
 
 
 def _result_path(folder: Path) -> Path:

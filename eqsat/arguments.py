@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import os
 import re
 from collections.abc import Iterable, Mapping
+from pathlib import Path
 from typing import Final
 
 from eqsat.errors import UsageError
@@ -101,6 +103,20 @@ def parse_input_shapes(texts: Iterable[str]) -> dict[str, tuple[int, ...]]:
             raise UsageError(f"--input-shape names the input {match['name']!r} twice")
         shapes[match["name"]] = shape
     return shapes
+
+
+def library_paths(paths: Iterable[str | os.PathLike[str]]) -> tuple[str, ...]:
+    """Return the full paths of libraries of custom operators.
+
+    Raises:
+        UsageError: One is no file.
+    """
+    found = []
+    for path in paths:
+        if not Path(path).is_file():
+            raise UsageError(f"--custom-ops {os.fspath(path)} is no file; give the shared library itself")
+        found.append(str(Path(path).resolve()))
+    return tuple(dict.fromkeys(found))
 
 
 def parse_options(texts: Iterable[str]) -> dict[str, str]:

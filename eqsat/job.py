@@ -69,6 +69,9 @@ class Job:
         providers: ONNX Runtime provider names in order of priority.
         threads: Intra-op threads the model will run with.
         input_shapes: Shapes to price, verify and measure at, by input name, for inputs with symbolic dims.
+        inputs: The user's own inputs to measure and verify with: a file, a folder or ``module:function``; empty for
+            random ones.
+        custom_ops: Paths of libraries of custom operators.
         rule_files: Further rules files, after the ones that ship.
         skip_rules: Names of rules or rulesets to leave out.
         enable_rules: Names of rules that are off by default (lossy ones) to switch on.
@@ -90,6 +93,8 @@ class Job:
     providers: tuple[str, ...] = ("CPUExecutionProvider",)
     threads: int = 0
     input_shapes: dict[str, tuple[int, ...]] = field(default_factory=dict)
+    inputs: str = ""
+    custom_ops: tuple[str, ...] = ()
     rule_files: tuple[str, ...] = ()
     skip_rules: tuple[str, ...] = ()
     enable_rules: tuple[str, ...] = ()
@@ -113,7 +118,7 @@ class Job:
     def from_json(cls, text: str) -> Job:
         """Return the job that :meth:`to_json` wrote."""
         fields = json.loads(text)
-        for name in ("providers", "rule_files", "skip_rules", "enable_rules"):
+        for name in ("providers", "custom_ops", "rule_files", "skip_rules", "enable_rules"):
             fields[name] = tuple(fields[name])
         fields["input_shapes"] = {name: tuple(shape) for name, shape in fields["input_shapes"].items()}
         fields["budget"] = Budget(**fields["budget"])

@@ -10,7 +10,6 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Final, assert_never, final
 
-import numpy as np
 from typing_extensions import override
 
 from eqsat.cost.database import PriceDatabase
@@ -21,7 +20,7 @@ from eqsat.cost.problem import PricedProblem
 from eqsat.cost.reference import reference_prices
 from eqsat.egraph.egglog import EgglogError
 from eqsat.egraph.session import Session, UnsoundRulesError
-from eqsat.errors import RulesError
+from eqsat.errors import RulesError, UsageError
 from eqsat.events import Event, Stage
 from eqsat.extraction.cpsat import solve
 from eqsat.finalists.culprits import culprits
@@ -29,16 +28,18 @@ from eqsat.finalists.finals import Explored, Finals, keep_input
 from eqsat.job import Job, Prices, Target
 from eqsat.outcome import Findings
 from eqsat.progress import FINALS_SHARE, PRICE_SHARE, SEARCH_SHARE, Progress, Schedule
+from eqsat.reasons import Why, told, why_refused
 from eqsat.report import Report
 from eqsat.rules.book import RuleBook, load_rules
-from eqsat.runtime.errors import BrokenModelError, MeasurementError
+from eqsat.runtime.errors import BrokenModelError, MeasurementError, UnsupportedValueError
 from eqsat.runtime.runtime import Runtime
-from eqsat.runtime.settings import CPU_PROVIDER, CUDA_PROVIDER, SessionSettings
+from eqsat.runtime.settings import CPU_PROVIDER, CUDA_PROVIDER, CUSTOM_OPS_FAILED, SessionSettings
 from eqsat.search.interface import Arena, SearchBudget, SearchFactory, StopReason, Surroundings
 from eqsat.search.registry import make_search
 from eqsat.verify.errors import UnsupportedInputError
-from eqsat.verify.inputs import input_specs, random_feeds
-from eqsat.verify.sizes import default_sizes
+from eqsat.verify.given import given_inputs
+from eqsat.verify.plan import OriginalFailedError, find_plan
+from eqsat.verify.sizes import contradicted_names
 from ir.availability import available_operators
 from ir.errors import InvalidModelError, UnsupportedModelError
 from ir.onnx_file import open_model
@@ -48,10 +49,14 @@ if TYPE_CHECKING:
     from eqsat.cost.beliefs import Kernel
     from eqsat.cost.micro import Cluster
     from eqsat.finalists.tournament import Finalist, Tournament
-    from eqsat.search.interface import Outcome
+    from eqsat.verify.plan import Feeds
     from ir.graph import Graph
+    from ir.onnx_file import ModelFile
 
 MAX_SOLVE_S: Final = 30.0
+
+TRYING_SHARE: Final = 0.1
+"""Share of the time budget in which random inputs are looked for that the model takes."""
 
 _NO_SEARCHES: Final[Mapping[str, SearchFactory]] = {}
 
@@ -108,7 +113,7 @@ class _Run:
         self.schedule = Schedule(start=clock() + training_s, budget_s=job.budget.time_s - training_s)
         self.findings = Findings(job=job)
         self.progress = Progress(emit, self.findings, clock)
-        self.settings = SessionSettings(providers=job.providers, threads=job.threads)
+        self.settings = SessionSettings(providers=job.providers, threads=job.threads, custom_ops=job.custom_ops)
         self.source = Path(job.input_path)
         self.rng = random.Random(job.seed)
 
@@ -118,32 +123,46 @@ class _Run:
             runtime.require_providers(self.job.providers)
             try:
                 fingerprint = runtime.optimized_fingerprint(self.source, self.settings)
-                graph = read(file)
+                graph, samples = self._read(file)
             except BrokenModelError as error:
                 raise InvalidModelError(f"{self.source}: {error}") from error
             except MeasurementError as error:
-                return keep_input(self.findings, f"the input itself does not run: {error}")
+                return keep_input(self.findings, self._why_refused(str(error)))
             except UnsupportedModelError as error:
-                return keep_input(self.findings, str(error))
-            self.findings.graph = graph
+                return keep_input(self.findings, told(Why.NOT_REWRITTEN, error))
             rules = self._rules(graph)
+        until = self.schedule.deadline(TRYING_SHARE)
         try:
-            sizes = default_sizes(graph, self.job.input_shapes)
-            specs = input_specs(graph, self.job.input_shapes)
-            feeds = random_feeds(graph, specs, np.random.default_rng(self.job.seed), sizes)
+            with self.progress.stage(Stage.LOAD, "trying the model on inputs"):
+                plan = find_plan(
+                    graph,
+                    self.source,
+                    runtime,
+                    settings=self.settings,
+                    input_shapes=self.job.input_shapes,
+                    samples=samples,
+                    seed=self.job.seed,
+                    is_late=lambda: self.clock() >= until,
+                )
         except UnsupportedInputError as error:
-            return keep_input(self.findings, f"nothing could be verified: {error}")
-        keep_input(self.findings, "the run ended before a faster model was found")
+            return keep_input(self.findings, told(Why.INPUT_UNKNOWN, error))
+        except OriginalFailedError as error:
+            return keep_input(self.findings, self._why_original_failed(error))
+        self.findings.plan = plan
+        keep_input(self.findings, told(Why.CUT_SHORT))
         finals = Finals(
             findings=self.findings,
             runtime=runtime,
             settings=self.settings,
-            feeds=feeds,
+            plan=plan,
             schedule=self.schedule,
             clock=self.clock,
             progress=self.progress,
             input_fingerprint=fingerprint,
         )
+        nothing = finals.why_nothing_can_be_verified()
+        if nothing is not None:
+            return keep_input(self.findings, nothing)
         with PriceDatabase(
             Path(self.job.cost_db) if self.job.cost_db else None,
             on_warning=self.findings.warnings.append,
@@ -156,7 +175,55 @@ class _Run:
                 now=time.time,
                 clock=self.clock,
             )
-            return self._optimize(finals, pricer, graph, rules, sizes)
+            return self._optimize(finals, pricer, graph, rules, plan.sizes())
+
+    def _read(self, file: ModelFile) -> tuple[Graph, tuple[Feeds, ...]]:
+        """Read the model and the user's own inputs; names that their shapes contradict are no equalities."""
+        graph = self.findings.graph = read(file)
+        samples = given_inputs(self.job.inputs, graph) if self.job.inputs else ()
+        if samples and self.job.input_shapes:
+            raise UsageError("the inputs given say the shapes; leave out --input-shape")
+        given = [{name: array.shape for name, array in sample.items()} for sample in samples]
+        unequal = frozenset().union(*(contradicted_names(graph, each) for each in (given or [self.job.input_shapes])))
+        if unequal:
+            names = ", ".join(map(repr, sorted(unequal)))
+            self.findings.warnings.append(f"the shapes given have several sizes for {names}; they count as unrelated")
+            graph = self.findings.graph = read(file, unequal)
+        return graph, samples
+
+    def _why_refused(self, message: str) -> str:
+        if self.job.custom_ops and CUSTOM_OPS_FAILED in message:
+            raise UsageError(message)
+        return told(*why_refused(message))
+
+    def _why_original_failed(self, error: OriginalFailedError) -> str:
+        if isinstance(error.__cause__, UnsupportedValueError):
+            return told(Why.UNSUPPORTED_VALUE, error)
+        is_known = why_refused(str(error))[0] is not Why.REFUSED_INPUT
+        return self._why_refused(str(error)) if is_known or error.is_refused else told(Why.INPUT_FAILS, error)
+
+    def _why_nothing_was_applied(self) -> str:
+        outcome = self.findings.search
+        match outcome.stop_reason if outcome is not None else StopReason.SATURATED:
+            case StopReason.SATURATED:
+                return told(Why.NO_RULE)
+            case StopReason.NO_GAIN:
+                return told(Why.NO_CHEAPER)
+            case StopReason.TIME_LIMIT:
+                budget_s = self.schedule.budget_s
+                return told(Why.SEARCH_TIME, f"{SEARCH_SHARE * budget_s:.3g} s of {budget_s:g} s")
+            case StopReason.ENODE_LIMIT:
+                return told(Why.SEARCH_ENODES, self.job.budget.max_enodes)
+            case StopReason.STEP_LIMIT:
+                return told(Why.SEARCH_STEPS, outcome.num_steps if outcome is not None else 0)
+            case never:
+                assert_never(never)
+
+    def _why_all_are_refused(self, refusal: str) -> str:
+        if not refusal:
+            return told(Why.NO_GRAPH)
+        is_late = self.clock() >= self.schedule.deadline(FINALS_SHARE)
+        return told(Why.CULPRITS_TIME if is_late else Why.ALL_REFUSED, refusal)
 
     def _rules(self, graph: Graph) -> RuleBook:
         has_provider_operators = (
@@ -183,16 +250,16 @@ class _Run:
 
         explored = explore(rules, self.schedule.deadline(SEARCH_SHARE))
         if explored is None:
-            return keep_input(self.findings, _why_nothing_was_applied(self.findings.search))
+            return keep_input(self.findings, self._why_nothing_was_applied())
         entered = finals.open(explored)
         if entered is not None:
             return finals.run(explored, *entered)
-        why = finals.why_no_finalist()
+        refusal = finals.why_no_finalist()
         found = self._without_culprits(finals, explored, explore)
         if found is None:
-            return keep_input(self.findings, why)
+            return keep_input(self.findings, self._why_all_are_refused(refusal))
         guilty, explored, entered = found
-        self.findings.warnings.extend(f"rule {name} was left out: {why}" for name in sorted(guilty))
+        self.findings.warnings.extend(f"rule {name} was left out: {refusal}" for name in sorted(guilty))
         return finals.run(explored, *entered)
 
     def _explore(
@@ -328,18 +395,6 @@ class _Metered(Meter):
     @override
     def others(self, names: Collection[str]) -> Mapping[str, tuple[Kernel, float]]:
         return self.pricer.others(names)
-
-
-def _why_nothing_was_applied(outcome: Outcome | None) -> str:
-    match outcome.stop_reason if outcome is not None else StopReason.SATURATED:
-        case StopReason.SATURATED:
-            return "no rule applies to this model"
-        case StopReason.NO_GAIN:
-            return "no rule makes this model cheaper by itself"
-        case StopReason.TIME_LIMIT | StopReason.ENODE_LIMIT | StopReason.STEP_LIMIT as limit:
-            return f"the search ended before a rule was applied ({limit})"
-        case never:
-            assert_never(never)
 
 
 def _has_changed(session: Session) -> bool:

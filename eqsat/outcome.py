@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Final, final
 from eqsat.report import (
     EGraphSize,
     Extraction,
+    InputAccount,
     Latency,
     OperatorCounts,
     PriceAccount,
@@ -32,6 +33,7 @@ if TYPE_CHECKING:
     from eqsat.runtime.measurements import Comparison, ContenderResult
     from eqsat.runtime.settings import SessionSettings
     from eqsat.search.interface import Outcome
+    from eqsat.verify.plan import Feeds, InputPlan
     from eqsat.verify.verify import Verification
     from ir.graph import Graph
 
@@ -45,6 +47,8 @@ class Findings:
 
     job: Job
     graph: Graph | None = None
+    plan: InputPlan | None = None
+    feeds: Feeds = field(default_factory=dict)
     size: Size | None = None
     search: Outcome | None = None
     prices: PriceAccount | None = None
@@ -77,6 +81,7 @@ def unchanged_report(findings: Findings, reason: str) -> Report:
         status=Status.UNCHANGED,
         reason=reason,
         verified=True,
+        inputs=_inputs(findings, None),
         egraph=_egraph(findings),
         prices=findings.prices,
         extraction=_extraction(findings),
@@ -111,6 +116,7 @@ def optimized_report(
         reason="verified equal and measured faster",
         verified=True,
         max_abs_error=verification.max_abs_error if verification is not None else None,
+        inputs=_inputs(findings, verification),
         latency=_latency(findings),
         session=choice,
         egraph=_egraph(findings),
@@ -122,6 +128,18 @@ def optimized_report(
         seconds=dict(findings.seconds),
         versions=_versions(),
         warnings=tuple(findings.warnings),
+    )
+
+
+def _inputs(findings: Findings, verification: Verification | None) -> InputAccount | None:
+    if findings.plan is None or not findings.feeds:
+        return None
+    return InputAccount(
+        source="given" if findings.plan.samples else "random",
+        shapes={name: array.shape for name, array in findings.feeds.items()},
+        verified_at=() if verification is None else verification.shapes_checked,
+        draws={} if verification is None else {draw.value: count for draw, count in verification.draws.items()},
+        assumptions=findings.plan.assumptions,
     )
 
 

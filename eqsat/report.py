@@ -80,6 +80,27 @@ class SessionChoice:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class InputAccount:
+    """What the model was fed.
+
+    Attributes:
+        source: ``"given"``: the user's own inputs; ``"random"``: drawn here.
+        shapes: Shapes by input name that prices and latencies were measured at.
+        verified_at: Shapes by input name that the result was verified at, the user's own first; empty where nothing
+            was verified.
+        draws: Sets of inputs that the result was verified on, by their kind: given, ordinary, tiny, huge, or edge for
+            sizes of 0 and 1.
+        assumptions: What was assumed of the values, a line for each input.
+    """
+
+    source: str
+    shapes: Mapping[str, tuple[int, ...]]
+    verified_at: tuple[Mapping[str, tuple[int, ...]], ...] = ()
+    draws: Mapping[str, int] = field(default_factory=dict)
+    assumptions: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class EGraphSize:
     """The e-graph when the search ended.
 
@@ -176,9 +197,10 @@ class Report:
         reason: Why, as one line.
         ending: How the run came to its end.
         output: Path of the file written; empty for a dry run.
-        verified: True where the output was run against the input on random data and agreed; an unchanged model is
+        verified: True where the output was run against the input on the same data and agreed; an unchanged model is
             the input, byte for byte, and counts as verified.
-        max_abs_error: Largest absolute difference of any output element seen by the verification.
+        max_abs_error: Largest absolute difference of any output element on given and on ordinary inputs.
+        inputs: What the model was fed; None where it was not run.
         latency: The paired measurement; None where none was made.
         session: The tuned session options; None where none were tried.
         egraph: Size of the e-graph; None where none was built.
@@ -200,6 +222,7 @@ class Report:
     output: str = ""
     verified: bool = False
     max_abs_error: float | None = None
+    inputs: InputAccount | None = None
     latency: Latency | None = None
     session: SessionChoice | None = None
     egraph: EGraphSize | None = None
@@ -252,6 +275,7 @@ class Report:
         try:
             values["status"] = Status(values["status"])
             values["ending"] = Ending(values["ending"])
+            values["inputs"] = None if values["inputs"] is None else _inputs(values["inputs"])
             values["session"] = None if values["session"] is None else _session(values["session"])
             values["rules"] = tuple(_build(RuleUse, rule, "rules") for rule in values["rules"])
             values["warnings"] = tuple(values["warnings"])
@@ -295,3 +319,15 @@ def _session(record: object) -> SessionChoice:
     values = _mapping(record, "session")
     values["disabled_optimizers"] = tuple(values["disabled_optimizers"])
     return _build(SessionChoice, values, "session")
+
+
+def _inputs(record: object) -> InputAccount:
+    values = _mapping(record, "inputs")
+    values["shapes"] = _shapes(values["shapes"])
+    values["verified_at"] = tuple(_shapes(shapes) for shapes in values["verified_at"])
+    values["assumptions"] = tuple(values["assumptions"])
+    return _build(InputAccount, values, "inputs")
+
+
+def _shapes(record: object) -> dict[str, tuple[int, ...]]:
+    return {name: tuple(shape) for name, shape in _mapping(record, "inputs").items()}

@@ -48,6 +48,15 @@ def run(
         list[str] | None,
         typer.Option(metavar="NAME:1,3,224,224", help="Shape to measure at, for an input with symbolic dimensions."),
     ] = None,
+    inputs: Annotated[
+        str | None,
+        typer.Option(
+            metavar="SOURCE", help="Inputs to measure and verify with: FILE.npz, a folder, or module:function."
+        ),
+    ] = None,
+    custom_ops: Annotated[
+        list[Path] | None, typer.Option(metavar="LIBRARY", help="A library of custom operators for ONNX Runtime.")
+    ] = None,
     rules: Annotated[list[Path] | None, typer.Option(metavar="FILE", help="A further rules file.")] = None,
     skip_rules: Annotated[
         list[str] | None, typer.Option(metavar="NAMES", help="Rules or groups of rules to leave out.")
@@ -105,8 +114,8 @@ def run(
 ) -> int:
     """Make an ONNX model faster.
 
-    OUTPUT computes what INPUT computes, checked on random inputs, and is measured to be faster on this machine; where
-    nothing faster is found it is a copy of INPUT. INPUT is never changed.
+    OUTPUT computes what INPUT computes, checked on random inputs or on yours, and is measured to be faster on this
+    machine; where nothing faster is found it is a copy of INPUT. INPUT is never changed.
     """
     is_json_on_stdout = json is not None and str(json) == _STDOUT
     out = console(is_stderr=is_json_on_stdout)
@@ -129,6 +138,8 @@ def run(
         providers=arguments.provider_names(provider or ()) or Job(input_path="").providers,
         threads=threads,
         input_shapes=arguments.parse_input_shapes(input_shape or ()),
+        inputs=_source(inputs),
+        custom_ops=arguments.library_paths(custom_ops or ()),
         rule_files=tuple(str(path) for path in rules or ()),
         skip_rules=arguments.split_names(skip_rules or ()),
         enable_rules=arguments.split_names(enable_rules or ()),
@@ -197,6 +208,15 @@ def _write_report(report: Report, path: Path | None) -> None:
     failure = streams.failure_of_stdout()
     if failure is not None:
         raise EqsatError(f"stdout: {failure.strerror}")
+
+
+def _source(inputs: str | None) -> str:
+    if inputs is None:
+        return ""
+    from eqsat.verify.given import check_source
+
+    check_source(inputs)
+    return str(Path(inputs).resolve()) if Path(inputs).exists() else inputs
 
 
 def _list_rules(paths: tuple[Path, ...], out: Console, *, is_verbose: bool) -> None:

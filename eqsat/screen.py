@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from enum import IntEnum
 from typing import TYPE_CHECKING, Protocol, final
@@ -21,6 +21,7 @@ if TYPE_CHECKING:
 
 _MAX_RULES = 12
 _MAX_OPERATORS = 12
+_MAX_INPUTS = 4
 
 
 class Verbosity(IntEnum):
@@ -139,7 +140,16 @@ def summary(report: Report, *, is_verbose: bool = False) -> Table:
         options = ", ".join((session.graph_optimization_level, *(f"no {name}" for name in session.disabled_optimizers)))
         tuned = _interval(session.speedup, session.speedup_low, session.speedup_high)
         table.add_row("eqsat.load", "", "", escape(f"{tuned}, {options}"))
+    inputs = report.inputs
+    if inputs is not None:
+        at = _shapes(inputs.shapes)
+        assumed = ", ".join(_first(inputs.assumptions, is_verbose))
+        table.add_row("inputs", "", inputs.source, escape(f"{at}; assumed: {assumed}" if assumed else at))
     error = "" if report.max_abs_error is None else f"largest difference {report.max_abs_error:.2e}"
+    if inputs is not None and inputs.verified_at:
+        count = len(inputs.verified_at)
+        at = f"{sum(inputs.draws.values())} sets of inputs, {count} {'shape' if count == 1 else 'shapes'}"
+        error = f"{error}, {at}" if error else at
     table.add_row("verified", "", "yes" if report.verified else "no", error)
     if report.rules:
         shown = report.rules if is_verbose else report.rules[:_MAX_RULES]
@@ -172,6 +182,17 @@ def _changes(report: Report, is_verbose: bool) -> str:
     shown = ordered if is_verbose else ordered[:_MAX_OPERATORS]
     more = [f"{len(ordered) - len(shown)} more"] if len(shown) < len(ordered) else []
     return escape(", ".join([f"{name} {changes[name]:+d}" for name in shown] + more))
+
+
+def _shapes(shapes: Mapping[str, tuple[int, ...]]) -> str:
+    texts = [f"{name} {'x'.join(map(str, shape)) or 'scalar'}" for name, shape in shapes.items()]
+    more = [f"{len(texts) - _MAX_INPUTS} more"] if len(texts) > _MAX_INPUTS else []
+    return ", ".join(texts[:_MAX_INPUTS] + more)
+
+
+def _first(lines: tuple[str, ...], is_verbose: bool) -> tuple[str, ...]:
+    is_cut = len(lines) > _MAX_INPUTS and not is_verbose
+    return (*lines[:_MAX_INPUTS], f"{len(lines) - _MAX_INPUTS} more") if is_cut else lines
 
 
 def _interval(middle: float, low: float, high: float) -> str:

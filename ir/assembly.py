@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Final
 import numpy as np
 import onnx_ir
 
+from ir.dimension_names import UNKNOWN_PREFIX
 from ir.external_data import renamed
 from ir.graph import Constant
 from ir.onnx_form import symbol_sources
@@ -23,7 +24,6 @@ if TYPE_CHECKING:
     from ir.types import Symbols, TensorType
 
 _FIRST_IR_WITH_CONSTANTS: Final = 4
-_UNKNOWN_PREFIX: Final = "unk__"
 
 
 def assemble(
@@ -344,7 +344,7 @@ def _shape(type_: TensorType, symbols: Symbols) -> onnx_ir.Shape:
     dims: list[int | str | None] = []
     for dim in type_.shape:
         name = symbols.name(dim) if dim < 0 else ""
-        dims.append(dim if dim >= 0 else (None if name.startswith(_UNKNOWN_PREFIX) else name))
+        dims.append(dim if dim >= 0 else (None if name.startswith(UNKNOWN_PREFIX) else name))
     return onnx_ir.Shape(dims)
 
 

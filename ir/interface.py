@@ -12,7 +12,7 @@ from ir.data_types import numpy_dtype
 if TYPE_CHECKING:
     from ir.graph import Graph, Node
 
-__all__ = ["input_names", "numpy_dtype", "op_type", "tensor_dtype", "unseeded_random_operators"]
+__all__ = ["input_names", "numpy_dtype", "op_type", "optional_inputs", "tensor_dtype", "unseeded_random_operators"]
 
 _RANDOM: Final = frozenset(
     {"Bernoulli", "Multinomial", "RandomNormal", "RandomNormalLike", "RandomUniform", "RandomUniformLike"},
@@ -25,6 +25,11 @@ def tensor_dtype(graph: Graph, name: str) -> int | None:
         if value.name == name and isinstance(value.type, onnx_ir.TensorType):
             return int(value.type.dtype) or None
     return None
+
+
+def optional_inputs(graph: Graph) -> frozenset[str]:
+    """Return the inputs that have a default, which a caller may leave out."""
+    return frozenset(name for name in graph.inputs if name in graph.model.graph.initializers)
 
 
 def op_type(node: Node) -> str:

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Final
 import onnx_ir
 
 from ir.checks import DEFAULT_DOMAINS
+from ir.dimension_names import with_own_names
 from ir.graph import Constant, Graph
 from ir.model_types import infer_types
 from ir.normal_form import value_name
@@ -20,7 +21,7 @@ from ir.types import Symbols, TensorType
 from ir.writer import is_writable
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Collection, Iterator
     from pathlib import Path
 
 _FIRST_IR_WITH_CONSTANTS: Final = 4
@@ -29,26 +30,37 @@ MAX_RANK: Final = 8
 """Values of a higher rank have no type here, so the nodes around them are opaque."""
 
 
-def read(source: Path | ModelFile) -> Graph:
+def read(source: Path | ModelFile, unequal: Collection[str] = ()) -> Graph:
     """Read a model file.
+
+    Args:
+        source: The file.
+        unequal: Names of dimensions that are no equalities, whatever the model says: see
+            :mod:`ir.dimension_names`.
 
     Raises:
         UnsupportedModelError: The model cannot be rewritten; a session tells whether it runs.
         InvalidModelError: The file is no ONNX model that can be read safely.
     """
-    return graph_of(load_model(source))
+    return graph_of(load_model(source), unequal)
 
 
-def graph_of(model: onnx_ir.Model) -> Graph:
-    """Return a model's main graph in normal form; functions and subgraphs stay in the opaque nodes they belong to."""
+def graph_of(model: onnx_ir.Model, unequal: Collection[str] = ()) -> Graph:
+    """Return a model's main graph in normal form; functions and subgraphs stay in the opaque nodes they belong to.
+
+    Args:
+        model: The model.
+        unequal: Names of dimensions that are no equalities.
+    """
     symbols = Symbols()
     constants: dict[str, Constant] = {}
     held: dict[str, Constant] = {}
     types: dict[str, TensorType] = {}
     graph = model.graph
     opsets = {("" if domain == "ai.onnx" else domain): version for domain, version in model.opset_imports.items()}
-    inferred = _value_table(infer_types(model).graph)
-    for value in _values(graph):
+    named = with_own_names(model, unequal)
+    inferred = _value_table(infer_types(named).graph)
+    for value in _values(named.graph):
         if value.name:
             merged = _merge(value, inferred.get(value.name), symbols)
             if merged is not None:

@@ -7,6 +7,7 @@ two float32 results differ by more than expected.
 
 from __future__ import annotations
 
+import warnings
 from collections.abc import Iterable, Iterator, Mapping
 from pathlib import Path
 from typing import Final
@@ -90,7 +91,7 @@ def evaluate_float64(
         wide = {name: _noisy(array, noise, rng) for name, array in wide.items()}
     names = [value.name for value in model.graph.output]
     try:
-        with np.errstate(all="ignore"):
+        with np.errstate(all="ignore"), warnings.catch_warnings(action="ignore", category=RuntimeWarning):
             results = ReferenceEvaluator(model).run(names, wide)
     except EVALUATION_ERRORS:
         return None

@@ -9,7 +9,9 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import TYPE_CHECKING, Final, final
+from typing import TYPE_CHECKING, Final, assert_never, final
+
+import numpy as np
 
 from eqsat.errors import VerificationError
 from eqsat.events import Stage
@@ -17,18 +19,18 @@ from eqsat.finalists.tournament import Tournament
 from eqsat.finalists.tuning import tune
 from eqsat.outcome import Findings, optimized_report, unchanged_report
 from eqsat.progress import CONFIRM_SHARE, FINALS_SHARE, TUNED_SHARE, TUNING_SHARE
+from eqsat.reasons import Why, told
 from eqsat.rules.rule import FloatClass, RuleKind
 from eqsat.runtime.drop_in import DISABLED_OPTIMIZERS_KEY, LEVEL_KEY
 from eqsat.runtime.errors import MeasurementError
 from eqsat.runtime.intervals import MIN_PAIRS
 from eqsat.runtime.measurements import Comparison, Contender, ContenderResult, StopReason
 from eqsat.scratch import keep_best
-from eqsat.verify.verify import Verification, verify
+from eqsat.verify.trials import Problem, Trials, prepare
+from eqsat.verify.verify import Verification, check
 from ir.onnx_file import load_model, move_model, write_model, written_bytes
 
 if TYPE_CHECKING:
-    import numpy as np
-
     from eqsat.cost.problem import PricedProblem
     from eqsat.egraph.session import Session
     from eqsat.extraction.problem import Selection
@@ -40,6 +42,7 @@ if TYPE_CHECKING:
     from eqsat.rules.book import RuleBook
     from eqsat.runtime.runtime import Runtime
     from eqsat.runtime.settings import SessionSettings
+    from eqsat.verify.plan import InputPlan
 
 CONFIRM_PAIRS: Final = 40
 """Pairs at most; the test ends as soon as the result is clear."""
@@ -53,7 +56,11 @@ _OPTIONS_BYTES: Final = 512
 """What session options take in a model's metadata, at most."""
 
 QUICK_CHECKS: Final = 1
-"""Random inputs at most on which a finalist is verified before it is measured."""
+"""Ordinary random inputs at most on which a finalist is verified before it is measured."""
+
+EXTRA_SHARE: Final = 0.04
+"""Share of the time budget in which the input is run on very small and large numbers and at sizes of 0 and 1; what is
+not reached is left out, for all graphs alike."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -83,7 +90,7 @@ class Finals:
         findings: Findings,
         runtime: Runtime,
         settings: SessionSettings,
-        feeds: Mapping[str, np.ndarray],
+        plan: InputPlan,
         schedule: Schedule,
         clock: Callable[[], float],
         progress: Progress,
@@ -95,7 +102,7 @@ class Finals:
             findings: Are filled in.
             runtime: Runs and measures.
             settings: How the user will run the model.
-            feeds: Inputs to measure with.
+            plan: What the input is fed.
             schedule: When the stages must end.
             clock: Seconds on a clock that only goes forward.
             progress: Is told what happens.
@@ -105,7 +112,10 @@ class Finals:
         self._job = findings.job
         self._runtime = runtime
         self._settings = settings
-        self._feeds = feeds
+        self._plan = plan
+        self._feeds = plan.feeds(np.random.default_rng(self._job.seed))
+        findings.feeds = self._feeds
+        self._trials: dict[tuple[int, int], Trials] = {}
         self._schedule = schedule
         self._clock = clock
         self._progress = progress
@@ -115,6 +125,7 @@ class Finals:
         self._max_growth_bytes = self._job.max_growth.limit_bytes(self._input_bytes)
         self._input_fingerprint = input_fingerprint
         self._refusals: list[str] = []
+        self._unmeasured = told(Why.NO_TIME_TO_MEASURE)
 
     def open(self, explored: Explored) -> tuple[Tournament, Finalist] | None:
         """Build the first finalist of a new tournament.
@@ -139,7 +150,7 @@ class Finals:
             first = tournament.open(explored.selection, self._schedule.deadline(FINALS_SHARE))
         if first is None:
             return None
-        why = self.why_no_finalist()
+        why = self.why_no_finalist() or "the graphs that use it cannot be written or run"
         self._findings.warnings.extend(f"rule {name} was left out: {why}" for name in sorted(tournament.barred))
         self._refusals.clear()
         return tournament, first
@@ -161,7 +172,7 @@ class Finals:
         self._findings.decisions = tuple(tournament.decisions)
         self._findings.warnings.extend(self._refusals)
         if winner.fingerprint in tournament.known_fingerprints:
-            return keep_input(self._findings, "ONNX Runtime makes the same of the best graph as of the input")
+            return keep_input(self._findings, told(Why.SAME_KERNELS))
         if early is not None and is_early_decided and winner is first:
             report = early
         else:
@@ -170,20 +181,39 @@ class Finals:
             if early is not None and (result is None or (is_early_decided and result.speedup_low <= 1.0)):
                 return self._again(early)
             if result is None or result.speedup_low <= 1.0:
-                return keep_input(self._findings, _no_gain(result))
+                return keep_input(self._findings, self._no_gain(result))
             verification = self._verify(explored, winner.built)
             if not verification.is_equal:
                 detail = verification.detail or verification.reason
                 if early is None:
-                    raise VerificationError(f"{self._source}: {detail}; nothing was written")
+                    rules = ", ".join(sorted(winner.built.origins))
+                    raise VerificationError(
+                        f"{self._source}: {detail}; nothing was written; leave out rules with --skip-rules ({rules})"
+                    )
                 self._findings.warnings.append(f"a faster graph was refused: {detail}")
                 return self._again(early)
             report = self._keep(winner)
         return self._tuned(explored, winner, report)
 
     def why_no_finalist(self) -> str:
-        """Return why the graphs were refused."""
-        return self._refusals[0] if self._refusals else "the cheapest graph cannot be written or run"
+        """Return why the graphs were refused; empty where none could be written and run."""
+        return self._refusals[0] if self._refusals else ""
+
+    def why_nothing_can_be_verified(self) -> str | None:
+        """Return why no graph could be verified, whatever it is; None where graphs can be."""
+        with self._progress.stage(Stage.VERIFY, "running the input"):
+            trials = self._prepared(self._quick_checks, self._job.seed)
+        match trials.problem:
+            case None:
+                return None
+            case Problem.RANDOM_OPERATORS:
+                return told(Why.RANDOM, trials.detail)
+            case Problem.NOTHING_FINITE:
+                return told(Why.NOTHING_FINITE, trials.detail)
+            case Problem.ORIGINAL_FAILED:
+                return told(Why.INPUT_FAILS, trials.detail)
+            case never:
+                assert_never(never)
 
     # --- verifying ------------------------------------------------------------------------------------------
 
@@ -197,7 +227,7 @@ class Finals:
             self._progress.tell(Stage.VERIFY, self._refusals[-1])
             return False
         with self._progress.stage(Stage.VERIFY, "checking a finalist"):
-            found = self._check(explored, built, min(QUICK_CHECKS, self._job.num_checks), self._job.seed)
+            found = self._check(explored, built, self._quick_checks, self._job.seed)
         if not found.is_equal:
             used = ", ".join(sorted(built.origins))
             self._refusals.append(f"a graph was refused: {found.detail or found.reason} (rules: {used})")
@@ -209,9 +239,14 @@ class Finals:
 
     def _verify(self, explored: Explored, built: Built) -> Verification:
         """The check that counts, on inputs that nothing was accepted by."""
-        with self._progress.stage(Stage.VERIFY, f"verifying on {self._job.num_checks} random inputs"):
+        with self._progress.stage(Stage.VERIFY, "verifying on inputs that nothing was chosen by"):
             found = self._check(explored, built, self._job.num_checks, self._job.seed + 1)
         self._findings.verification = found
+        for sizes in found.not_run_at if found.is_equal else ():
+            where = ", ".join(f"{name}={size}" for name, size in sizes.items())
+            line = f"at {where} the input gives an empty result and the output an error"
+            if line not in self._findings.warnings:
+                self._findings.warnings.append(line)
         return found
 
     def _check(
@@ -222,18 +257,31 @@ class Finals:
         seed: int,
         settings: SessionSettings | None = None,
     ) -> Verification:
-        return verify(
-            self._source,
+        return check(
+            self._prepared(num_checks, seed),
             built.path,
-            explored.session.graph,
-            self._runtime,
-            settings=self._settings,
-            candidate_settings=settings,
-            num_checks=num_checks,
-            seed=seed,
+            settings=settings,
             float_class=_loosest(explored.rules, built.origins),
-            input_shapes=self._job.input_shapes,
         )
+
+    @property
+    def _quick_checks(self) -> int:
+        return min(QUICK_CHECKS, self._job.num_checks)
+
+    def _prepared(self, num_checks: int, seed: int) -> Trials:
+        """The inputs of a check, and what the input model makes of them: the same for all graphs."""
+        if (num_checks, seed) not in self._trials:
+            until = self._clock() + EXTRA_SHARE * self._schedule.budget_s
+            self._trials[num_checks, seed] = prepare(
+                self._source,
+                self._runtime,
+                settings=self._settings,
+                plan=self._plan,
+                num_checks=num_checks,
+                seed=seed,
+                is_late=lambda: self._clock() >= until,
+            )
+        return self._trials[num_checks, seed]
 
     # --- measuring ------------------------------------------------------------------------------------------
 
@@ -259,7 +307,17 @@ class Finals:
         result = comparison.results.get(1) if comparison is not None else None
         if result is not None:
             self._findings.comparison = comparison
+        elif comparison is not None and 1 in comparison.failures:
+            self._unmeasured = told(Why.NOT_MEASURED, comparison.failures[1])
         return result
+
+    def _no_gain(self, result: ContenderResult | None) -> str:
+        if result is None:
+            return self._unmeasured
+        if result.num_pairs < MIN_PAIRS:
+            return told(Why.NO_TIME_TO_MEASURE_WELL, f"x{result.speedup:.3f}")
+        interval = f"x{result.speedup:.3f} [{result.speedup_low:.3f}, {result.speedup_high:.3f}]"
+        return told(Why.NOT_FASTER, interval)
 
     def _compare(self, winner: Finalist, settings: SessionSettings, deadline: float) -> Comparison | None:
         contenders = [
@@ -276,7 +334,9 @@ class Finals:
                 deadline=deadline,
             )
         except MeasurementError as error:
-            self._findings.warnings.append(f"the result could not be measured: {error}")
+            if self._clock() < deadline:
+                self._unmeasured = told(Why.NOT_MEASURED, error)
+                self._findings.warnings.append(f"the result could not be measured: {error}")
             return None
 
     def _tuned(self, explored: Explored, winner: Finalist, report: Report) -> Report:
@@ -345,15 +405,6 @@ def keep_input(findings: Findings, reason: str) -> Report:
 
 def _model_name(job: Job) -> str:
     return Path(job.output_path or "model.onnx").name
-
-
-def _no_gain(result: ContenderResult | None) -> str:
-    if result is None:
-        return "the best graph could not be measured"
-    if result.num_pairs < MIN_PAIRS:
-        return f"no time was left to measure the best graph well (x{result.speedup:.3f} so far): allow a longer run"
-    interval = f"x{result.speedup:.3f} [{result.speedup_low:.3f}, {result.speedup_high:.3f}]"
-    return f"no graph is clearly faster than the input (the best one: {interval})"
 
 
 def _loosest(rules: RuleBook, origins: Mapping[str, int]) -> FloatClass:

@@ -25,6 +25,7 @@ def load(
     providers: Sequence[str | tuple[str, dict[str, Any]]] | None = None,
     *,
     threads: int = 0,
+    custom_ops: Sequence[str | Path] = (),
     options: onnxruntime.SessionOptions | None = None,
 ) -> onnxruntime.InferenceSession:
     """Open a model with the session settings written into it; a model without any opens as ONNX Runtime's defaults say.
@@ -35,6 +36,7 @@ def load(
         path: The model.
         providers: As ``onnxruntime.InferenceSession`` takes them; None is all that ONNX Runtime lists.
         threads: Intra-op threads; 0 is ONNX Runtime's default, or what ``options`` says.
+        custom_ops: Libraries of custom operators.
         options: Session options to start from. The level written into the model is set on them.
 
     Raises:
@@ -50,6 +52,8 @@ def load(
     level, disabled_optimizers = session_choice(metadata, path)
     if options is None:
         options = onnxruntime.SessionOptions()
+    for library in custom_ops:
+        options.register_custom_ops_library(str(Path(library).resolve()))
     if threads:
         options.intra_op_num_threads = threads
     if level is not None:

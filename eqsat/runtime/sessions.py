@@ -14,7 +14,7 @@ from eqsat.errors import ProviderError
 from eqsat.runtime.errors import BrokenModelError, SessionFailedError, UnsupportedValueError
 from eqsat.runtime.probe import probe_model
 from eqsat.runtime.refusals import fact, is_broken
-from eqsat.runtime.settings import CPU_PROVIDER, CUDA_PROVIDER, SessionSettings
+from eqsat.runtime.settings import CPU_PROVIDER, CUDA_PROVIDER, CUSTOM_OPS_FAILED, REFUSED, SessionSettings
 from eqsat.runtime.values import tensors_of
 from eqsat.runtime.wire import ELEMENT_TYPES, element_type
 
@@ -77,6 +77,12 @@ def create_session(
     options.intra_op_num_threads = settings.threads
     options.graph_optimization_level = getattr(ort.GraphOptimizationLevel, settings.level.value)
     options.add_session_config_entry("session.force_spinning_stop", "1")
+    for library in settings.custom_ops:
+        try:
+            options.register_custom_ops_library(library)
+        except ORT_ERRORS as error:
+            message = f"{REFUSED}: {CUSTOM_OPS_FAILED} {library} cannot be loaded: {fact(error)}"
+            raise SessionFailedError(message) from error
     if profile_prefix is not None:
         options.enable_profiling = True
         options.profile_file_prefix = str(profile_prefix)
@@ -96,7 +102,7 @@ def create_session(
     except ORT_ERRORS as error:
         if is_broken(error):
             raise BrokenModelError(f"not a valid ONNX model ({fact(error)})") from error
-        raise SessionFailedError(f"ONNX Runtime refuses the model: {fact(error)}") from error
+        raise SessionFailedError(f"{REFUSED}: {fact(error)}") from error
     idle = [name for name in settings.providers if name not in session.get_providers()]
     if idle:
         raise ProviderError(

@@ -11,6 +11,13 @@ CPU_PROVIDER = "CPUExecutionProvider"
 CUDA_PROVIDER = "CUDAExecutionProvider"
 
 
+REFUSED = "ONNX Runtime refuses the model"
+"""How the message of a model begins of which ONNX Runtime makes no session."""
+
+CUSTOM_OPS_FAILED = "the library of custom operators"
+"""How the message goes on where a library of custom operators cannot be loaded."""
+
+
 class OptimizationLevel(StrEnum):
     """ONNX Runtime's own graph optimisation level; the values name its ``GraphOptimizationLevel`` members."""
 
@@ -30,12 +37,14 @@ class SessionSettings:
         threads: Intra-op threads; 0 is ONNX Runtime's default, one a physical core.
         level: Graph optimisation level.
         disabled_optimizers: Names of ONNX Runtime optimizers that are left out.
+        custom_ops: Paths of libraries of custom operators.
     """
 
     providers: tuple[str, ...] = (CPU_PROVIDER,)
     threads: int = 0
     level: OptimizationLevel = OptimizationLevel.ALL
     disabled_optimizers: tuple[str, ...] = ()
+    custom_ops: tuple[str, ...] = ()
 
     def to_fields(self) -> dict[str, Any]:
         """Return the settings as JSON values."""
@@ -49,6 +58,7 @@ class SessionSettings:
             threads=int(fields["threads"]),
             level=OptimizationLevel(fields["level"]),
             disabled_optimizers=tuple(fields["disabled_optimizers"]),
+            custom_ops=tuple(fields["custom_ops"]),
         )
 
 

@@ -9,13 +9,14 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from enum import StrEnum
-from typing import Final
+from typing import Final, final
 
 import numpy as np
 
 from eqsat.verify.indices import num_positions
 from ir.graph import Graph, Node
 from ir.interface import input_names, op_type
+from ir.nested import nested
 from ir.types import TensorType
 
 
@@ -32,6 +33,8 @@ class Role(StrEnum):
     """A small positive number: a length, a size, a trip count, a divisor."""
     SHAPE = "shape"
     """Exactly ``values``."""
+    CHOICE = "choice"
+    """One of ``values``: what the model compares it with, or what the user's own data held."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -42,7 +45,7 @@ class Content:
         role: What the elements stand for.
         low: Smallest element of an index or count.
         high: One more than the largest.
-        values: The elements of a shape.
+        values: The elements of a shape, or those to choose from.
     """
 
     role: Role
@@ -113,6 +116,8 @@ _LENGTH_POSITIONS: Final[Mapping[str, int]] = {"LSTM": 4, "GRU": 4, "RNN": 4, "R
 _MASK_POSITIONS: Final[Mapping[str, int]] = {"Attention": 3, "MultiHeadAttention": 4, "EmbedLayerNormalization": 7}
 """Where masks stand, if their elements are whole numbers."""
 
+_COMPARISONS: Final = frozenset({"Equal", "Greater", "GreaterOrEqual", "Less", "LessOrEqual"})
+
 MASKING_SCALE: Final = 1e3
 """A factor of this size or more turns ``1 - mask`` into a penalty."""
 
@@ -134,25 +139,39 @@ class _Trail:
     is_negated: bool = False
 
 
-def content_of(graph: Graph, name: str, type_: TensorType, sizes: Mapping[int, int]) -> Content:
-    """Return what the input ``name`` holds, judged by its consumers.
+@final
+class Contents:
+    """What the inputs of a model hold, judged by their consumers, at some sizes."""
 
-    Args:
-        graph: The model.
-        name: A graph input.
-        type_: Its type.
-        sizes: Sizes by symbol.
-    """
-    walk = _Walk(graph, sizes)
-    found = walk.follow(name, type_.dtype)
+    def __init__(self, graph: Graph, sizes: Mapping[int, int]) -> None:
+        """Prepare to follow inputs.
+
+        Args:
+            graph: The model.
+            sizes: Sizes by symbol.
+        """
+        self._walk = _Walk(graph, sizes)
+
+    def of(self, name: str, type_: TensorType) -> Content:
+        """Return what the input ``name``, of this type, holds."""
+        return _meant(self._walk.follow(name, type_.dtype))
+
+
+def _meant(found: list[Content]) -> Content:
+    """What the elements are, by all their uses together."""
     indices = [content for content in found if content.role is Role.INDEX]
     if indices:
         low = max(content.low for content in indices)
         return replace(indices[0], low=low, high=max(min(content.high for content in indices), low + 1))
-    for role in (Role.SHAPE, Role.MASK):
-        for content in found:
-            if content.role is role:
-                return content
+    shape = next((content for content in found if content.role is Role.SHAPE), None)
+    if shape is not None:
+        return shape
+    masks = [content for content in found if content.role is Role.MASK]
+    choices = {value for content in found if content.role is Role.CHOICE for value in content.values}
+    if choices:
+        return Content(role=Role.CHOICE, values=tuple(sorted(choices.union((0, 1) if masks else ()), reverse=True)))
+    if masks:
+        return masks[0]
     counts = [content for content in found if content.role is Role.COUNT]
     if counts:
         return replace(counts[0], high=min(content.high for content in counts))
@@ -165,8 +184,9 @@ class _Walk:
     def __init__(self, graph: Graph, sizes: Mapping[int, int]) -> None:
         self._graph = graph
         self._sizes = sizes
+        self._inside = nested(graph)
         self._uses: dict[str, list[tuple[Node, int]]] = {}
-        for node in graph.nodes:
+        for node in (*graph.nodes, *self._inside.nodes):
             for position, value in enumerate(input_names(node)):
                 if value:
                     self._uses.setdefault(value, []).append((node, position))
@@ -197,7 +217,22 @@ class _Walk:
             return _index(trail, bound)
         if self._is_mask(node, kind, position, trail):
             return Content(role=Role.MASK)
-        return self._quantity(node, kind, position)
+        return self._compared(node, kind, position, trail) or self._quantity(node, kind, position)
+
+    def _compared(self, node: Node, kind: str, position: int, trail: _Trail) -> Content | None:
+        """The numbers around a constant that whole numbers are compared with."""
+        if kind not in _COMPARISONS or trail.dtype not in _WHOLE - {BOOL} or trail.is_sum or trail.is_negated:
+            return None
+        names = input_names(node)
+        other = self._number(names[1 - position]) if len(names) == 2 else None
+        if other is None or other != int(other):
+            return None
+        around = (0,) if kind == "Equal" else (-1, 0, 1)
+        low, high = trail.lowest, trail.highest
+        if low != high:
+            return None
+        values = {(int(other) + step - low) // trail.scale for step in around}
+        return Content(role=Role.CHOICE, values=tuple(sorted(values)))
 
     def _quantity(self, node: Node, kind: str, position: int) -> Content | None:
         """A shape, a length or a count."""
@@ -267,7 +302,7 @@ class _Walk:
         return [] if moved is None else [replace(moved, name=outputs[0])]
 
     def _type(self, name: str) -> TensorType:
-        return self._graph.types.get(name, TensorType(0, ()))
+        return self._graph.types.get(name) or self._inside.types.get(name, TensorType(0, ()))
 
     def _shape(self, name: str) -> tuple[int, ...]:
         return tuple(dim if dim >= 0 else self._sizes.get(dim, MAX_COUNT) for dim in self._type(name).shape)
@@ -279,7 +314,7 @@ class _Walk:
 
     def _extremes(self, name: str) -> tuple[float, float] | None:
         """Smallest and largest element of a constant of finite numbers."""
-        constant = self._graph.constants.get(name)
+        constant = self._graph.constants.get(name) or self._inside.constants.get(name)
         if constant is None or 0 in constant.type.shape or constant.type.dtype == 8:
             return None
         array = np.asarray(constant.numpy()).astype(np.float64)

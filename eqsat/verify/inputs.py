@@ -9,7 +9,7 @@ from typing import Final
 
 import numpy as np
 
-from eqsat.verify.content import BOOL, MAX_COUNT, Content, Role, content_of
+from eqsat.verify.content import BOOL, MAX_COUNT, Content, Contents, Role
 from eqsat.verify.errors import UnsupportedInputError
 from eqsat.verify.sizes import default_sizes, input_types
 from ir.graph import Graph
@@ -19,7 +19,7 @@ from ir.types import TensorType
 UNSUPPORTED: Final[Mapping[int, str]] = {8: "strings", 14: "complex numbers", 15: "complex numbers"}
 _HALF: Final = frozenset({10, 16})
 _FLOATS: Final = frozenset({1, 10, 11, 16, 17, 18, 19, 20})
-_INTEGERS: Final = frozenset({2, 3, 4, 5, 6, 7, 12, 13})
+INTEGERS: Final = frozenset({2, 3, 4, 5, 6, 7, 12, 13})
 HALF_SCALE: Final = 0.5
 """Standard deviation of 16 bit floats, which overflow early."""
 SMALL_INTEGER: Final = 8
@@ -34,11 +34,13 @@ class InputSpec:
         name: Its name.
         type: Its type; symbols may stand in the shape.
         content: What it holds at the default sizes.
+        is_fixed: True where it holds that at every size.
     """
 
     name: str
     type: TensorType
     content: Content
+    is_fixed: bool = False
 
 
 def input_specs(graph: Graph, input_shapes: Mapping[str, tuple[int, ...]]) -> tuple[InputSpec, ...]:
@@ -55,12 +57,11 @@ def input_specs(graph: Graph, input_shapes: Mapping[str, tuple[int, ...]]) -> tu
     types = input_types(graph, input_shapes)
     sizes = default_sizes(graph, input_shapes)
     for name, type_ in types.items():
-        if type_.dtype not in _FLOATS | _INTEGERS | {BOOL}:
+        if type_.dtype not in _FLOATS | INTEGERS | {BOOL}:
             what = UNSUPPORTED.get(type_.dtype, f"elements of type {type_.dtype}")
             raise UnsupportedInputError(f"input {name!r} holds {what}: no value can be made for it")
-    return tuple(
-        InputSpec(name=name, type=type_, content=content_of(graph, name, type_, sizes)) for name, type_ in types.items()
-    )
+    contents = Contents(graph, sizes)
+    return tuple(InputSpec(name=name, type=type_, content=contents.of(name, type_)) for name, type_ in types.items())
 
 
 def random_feeds(
@@ -78,13 +79,21 @@ def random_feeds(
         KeyError: A symbol has no size.
     """
     feeds = {}
+    contents = Contents(graph, symbol_sizes) if any(_depends_on_sizes(spec) for spec in specs) else None
     for spec in specs:
         shape = tuple(dim if dim >= 0 else symbol_sizes[dim] for dim in spec.type.shape)
         content = spec.content
-        if content.role in {Role.INDEX, Role.COUNT, Role.SHAPE} and symbol_sizes:
-            content = content_of(graph, spec.name, spec.type, symbol_sizes)
-        feeds[spec.name] = _random_array(spec.type.dtype, shape, content, rng)
+        if contents is not None and _depends_on_sizes(spec) and symbol_sizes:
+            content = contents.of(spec.name, spec.type)
+        if content.role is Role.CHOICE:
+            feeds[spec.name] = _random_choice(spec, shape, rng)
+        else:
+            feeds[spec.name] = _random_array(spec.type.dtype, shape, content, rng)
     return feeds
+
+
+def _depends_on_sizes(spec: InputSpec) -> bool:
+    return spec.content.role in {Role.INDEX, Role.COUNT, Role.SHAPE} and not spec.is_fixed
 
 
 def _random_array(dtype: int, shape: tuple[int, ...], content: Content, rng: np.random.Generator) -> np.ndarray:
@@ -98,7 +107,7 @@ def _random_array(dtype: int, shape: tuple[int, ...], content: Content, rng: np.
             return _random_mask(shape, rng).astype(kind)
         case Role.SHAPE:
             return rng.integers(1, MAX_COUNT, shape).astype(kind)
-        case Role.DATA:
+        case Role.DATA | Role.CHOICE:
             return _random_data(dtype, shape, rng)
 
 
@@ -114,6 +123,15 @@ def _random_mask(shape: tuple[int, ...], rng: np.random.Generator) -> np.ndarray
     if kept.size:
         kept.reshape(-1)[0] = max(length - max(length // 4, 1), 1)
     return np.arange(length) < kept
+
+
+def _random_choice(spec: InputSpec, shape: tuple[int, ...], rng: np.random.Generator) -> np.ndarray:
+    """One of the values; where several elements are only compared with them, other small numbers among them."""
+    dtype = spec.type.dtype
+    chosen = rng.choice(spec.content.values, shape)
+    if not spec.is_fixed and math.prod(shape) > 1:
+        chosen = np.where(rng.random(shape) < 0.5, chosen, _random_data(dtype, shape, rng))
+    return np.asarray(chosen).astype(numpy_dtype(dtype))
 
 
 def _random_data(dtype: int, shape: tuple[int, ...], rng: np.random.Generator) -> np.ndarray:

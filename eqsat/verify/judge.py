@@ -10,8 +10,9 @@ from typing import Final, Protocol, final
 
 import numpy as np
 
+from eqsat.rules.rule import FloatClass
 from eqsat.runtime import MeasurementError, OptimizationLevel, SessionSettings
-from eqsat.verify.tolerance import Difference, Tolerance, compare, size_of
+from eqsat.verify.tolerance import Difference, Tolerance, compare, off_elements, size_of, smallest_normal
 from ir.reference import evaluate_float64, widened
 
 SLACK: Final = 4.0
@@ -21,6 +22,19 @@ PERTURBATION_ULPS: Final = 8.0
 """Relative size of the perturbations, in units of the last place: about 1e-6 for float32."""
 
 NUM_PERTURBATIONS: Final = 3
+
+BORDER: Final = 16.0
+"""A result that becomes infinite when the inputs are this much larger, or zero when they are this much smaller and it
+is that close to the smallest normal number, is at a border of its type, where rounding decides."""
+
+LOST_SHARE: Final = 2.0**-18
+"""Share of a usual result that the sums of the original may lose without anybody missing it: 32 steps of float32."""
+
+NOT_FINITE: Final = 2
+"""The kind of infinite elements and of NaN, see :func:`_kinds`."""
+
+GARBAGE: Final = 0.5
+"""Share of the truth by which a finite result is off only where something overflowed on its way."""
 
 
 class Runner(Protocol):
@@ -69,6 +83,36 @@ class Observation:
     has_jumps: bool
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class UsualRun:
+    """A run of the original on usual inputs.
+
+    Attributes:
+        feeds: Arrays by input name.
+        outputs: What it computed, by name.
+    """
+
+    feeds: Mapping[str, np.ndarray]
+    outputs: Mapping[str, np.ndarray]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class CheckedInputs:
+    """The inputs of one check.
+
+    Attributes:
+        feeds: Arrays by input name.
+        scalable: Inputs that may be multiplied: floats that are plain data.
+        is_huge: True where they are so large that the original itself may overflow on the way.
+        usual: A run of the original on usual inputs, where these are much smaller.
+    """
+
+    feeds: Mapping[str, np.ndarray]
+    scalable: frozenset[str] = frozenset()
+    is_huge: bool = False
+    usual: UsualRun | None = None
+
+
 @final
 class Judge:
     """Judges the outputs of one check; each further run is made when it is first needed, and once."""
@@ -76,16 +120,31 @@ class Judge:
     def __init__(
         self,
         original: Path,
-        feeds: Mapping[str, np.ndarray],
+        inputs: CheckedInputs,
         runner: Runner,
         settings: SessionSettings,
         rng: np.random.Generator,
+        *,
+        float_class: FloatClass = FloatClass.REASSOCIATES,
     ) -> None:
+        """Remember the check.
+
+        Args:
+            original: The original model.
+            inputs: The inputs of the check.
+            runner: Runs the original again.
+            settings: How its sessions are made.
+            rng: Source of small perturbations.
+            float_class: The loosest among the rules that were applied.
+        """
         self._original = original
-        self._feeds = feeds
+        self._inputs = inputs
+        self._feeds = inputs.feeds
         self._runner = runner
         self._settings = settings
         self._rng = rng
+        self._float_class = float_class
+        self._scaled: list[dict[str, np.ndarray]] | None = None
         self._truths: list[dict[str, np.ndarray]] | None = None
         self._noisy_truths: list[dict[str, np.ndarray]] | None = None
         self._unfused: list[dict[str, np.ndarray]] | None = None
@@ -95,8 +154,21 @@ class Judge:
         """Return what to think of one output."""
         if seen.difference.is_within:
             return Verdict.WITHIN
-        if seen.reference.shape != seen.candidate.shape or seen.reference.dtype != seen.candidate.dtype:
-            return Verdict.MISMATCH
+        if not _is_alike(seen.reference, seen.candidate):
+            runs = [run.get(seen.name) for run in self._other_kernels()]
+            is_unsure = any(array is None or not _is_alike(seen.reference, array) for array in runs)
+            return Verdict.UNSTABLE if is_unsure else Verdict.MISMATCH
+        if widened(seen.reference).dtype == np.float64:
+            decided = self._decided(seen)
+            if decided is None:
+                return Verdict.MISMATCH
+            if decided.difference.is_within:
+                return Verdict.UNSTABLE
+            seen = decided
+        return self._verdict_on_values(seen)
+
+    def _verdict_on_values(self, seen: Observation) -> Verdict:
+        """What to think of an output that is out of tolerance, by the truth or else by the original's own doubts."""
         truths = _named(self._float64(), seen)
         if truths and is_as_true(truths[0], [seen.reference, *_named(self._other_kernels(), seen)], seen):
             return Verdict.TRUE
@@ -106,6 +178,80 @@ class Judge:
         if seen.has_jumps:
             variations += _named(self._noisy_float64(), seen)
         return Verdict.UNSTABLE if is_as_unstable(variations, seen) else Verdict.MISMATCH
+
+    def _decided(self, seen: Observation) -> Observation | None:
+        """The output without the elements whose kind (zero, finite, not finite) the original leaves open.
+
+        An element of another kind than the original's is wrong, however close to the truth it is: None then. It is
+        open whether it is wrong where the original itself changes kind without the provider's fusions or under inputs
+        a few times smaller or larger, where the rules promise nothing of infinite values, where the original has
+        overflowed on its way to a finite result, and where it is that small that the original's own sums lose it.
+        """
+        reference, candidate = seen.reference, seen.candidate
+        kinds = _kinds(reference, has_jumps=seen.has_jumps)
+        is_changed = off_elements(reference, candidate, seen.allowed)
+        is_changed &= kinds != _kinds(candidate, has_jumps=seen.has_jumps)
+        if not is_changed.any():
+            return seen
+        is_wrong = is_changed.copy()
+        if self._float_class in {FloatClass.FINITE, FloatClass.APPROXIMATES}:
+            is_wrong &= np.isfinite(widened(reference))
+        elif self._float_class is FloatClass.REASSOCIATES and is_wrong.any():
+            is_wrong &= ~self._is_infinite_by_overflow(seen)
+        for array in _named(self._other_kernels(), seen) if is_wrong.any() else ():
+            is_wrong &= kinds == _kinds(array, has_jumps=seen.has_jumps)
+        is_small = _is_below(seen, BORDER * smallest_normal(reference.dtype))
+        for array in _named(self._scaled_runs(), seen) if is_wrong.any() else ():
+            others = _kinds(array, has_jumps=seen.has_jumps)
+            is_wrong &= (kinds == others) | ((kinds < NOT_FINITE) & (others < NOT_FINITE) & ~is_small)
+        if self._inputs.is_huge and is_wrong.any():
+            is_wrong &= ~self._has_overflowed(seen)
+        if self._inputs.usual is not None and is_wrong.any():
+            is_wrong &= ~_is_below(seen, SLACK * self._lost_in_sums(self._inputs.usual, seen))
+        if is_wrong.any():
+            return None
+        kept = np.where(is_changed, reference, candidate)
+        return replace(seen, candidate=kept, difference=compare(reference, kept, seen.allowed))
+
+    def _is_infinite_by_overflow(self, seen: Observation) -> np.ndarray:
+        """Where the original is not finite and the truth is: an intermediate value has left the type's range."""
+        is_infinite: np.ndarray = ~np.isfinite(widened(seen.reference))
+        truths = _named(self._float64(), seen)
+        return is_infinite & np.isfinite(truths[0]) if truths else is_infinite & self._inputs.is_huge
+
+    def _has_overflowed(self, seen: Observation) -> np.ndarray:
+        """Where the original is finite and yet far from the truth; without a truth, where huge inputs give zero."""
+        wide = widened(seen.reference)
+        truths = _named(self._float64(), seen)
+        if not truths:
+            is_zero: np.ndarray = wide == 0.0
+            return is_zero
+        with np.errstate(invalid="ignore", over="ignore"):
+            is_near: np.ndarray = np.abs(wide - truths[0]) <= GARBAGE * np.abs(truths[0])
+        has_overflowed: np.ndarray = np.isfinite(wide) & ~is_near
+        return has_overflowed
+
+    def _lost_in_sums(self, usual: UsualRun, seen: Observation) -> float:
+        """The largest error of the original on usual inputs, if it has errors that do not shrink with the result.
+
+        ``1 - (1 - x)`` has them, a product has none: however small a result, its error is as much smaller. Errors that
+        weigh something on usual inputs excuse nothing, as those of ``1000 - (1000 - x)``.
+        """
+        truth = evaluate_float64(self._original, usual.feeds)
+        if truth is None or seen.name not in truth:
+            return 0.0
+        exact = truth[seen.name]
+        plain = replace(self._settings, level=OptimizationLevel.DISABLED)
+        largest, has_lost = 0.0, False
+        for outputs in (usual.outputs, *self._run(usual.feeds, plain)):
+            if seen.name not in outputs or outputs[seen.name].shape != exact.shape:
+                return 0.0
+            wide = widened(outputs[seen.name])
+            is_finite = np.isfinite(wide) & np.isfinite(exact)
+            errors, sizes = np.abs(wide[is_finite] - exact[is_finite]), np.abs(exact[is_finite])
+            has_lost |= bool(np.any(errors > seen.allowed.relative * sizes))
+            largest = max(largest, float(errors.max(initial=0.0)))
+        return largest if has_lost and largest <= LOST_SHARE * size_of(exact) else 0.0
 
     def _float64(self) -> list[dict[str, np.ndarray]]:
         """The truth, if there is one."""
@@ -138,11 +284,45 @@ class Judge:
                 self._perturbed += self._run(perturbed(self._feeds, self._rng), self._settings)
         return self._perturbed
 
+    def _scaled_runs(self) -> list[dict[str, np.ndarray]]:
+        """The original on inputs a few times smaller and larger: they show what is close to a border of the type."""
+        if self._scaled is None:
+            self._scaled = []
+            for factor in (1.0 / BORDER, BORDER):
+                with np.errstate(over="ignore"):
+                    feeds = {
+                        name: (array * array.dtype.type(factor)) if name in self._inputs.scalable else array
+                        for name, array in self._feeds.items()
+                    }
+                self._scaled += self._run(feeds, self._settings)
+        return self._scaled
+
     def _run(self, feeds: Mapping[str, np.ndarray], settings: SessionSettings) -> list[dict[str, np.ndarray]]:
         try:
             return [self._runner.outputs(self._original, feeds, settings)]
         except MeasurementError:
             return []
+
+
+def _is_below(seen: Observation, limit: float) -> np.ndarray:
+    """Where reference and candidate are finite and no further apart than ``limit``."""
+    one, two = widened(seen.reference), widened(seen.candidate)
+    with np.errstate(invalid="ignore", over="ignore"):
+        is_below: np.ndarray = np.isfinite(one) & np.isfinite(two) & (np.abs(one - two) <= limit)
+    return is_below
+
+
+def _is_alike(one: np.ndarray, two: np.ndarray) -> bool:
+    return one.shape == two.shape and one.dtype == two.dtype
+
+
+def _kinds(array: np.ndarray, *, has_jumps: bool) -> np.ndarray:
+    """For each element 0 for zero, 1 for another finite number, 2 for what is not finite.
+
+    Where a jump may lead to zero it counts as any other number.
+    """
+    wide = widened(array)
+    return np.where(np.isfinite(wide), 1 if has_jumps else (wide != 0.0).astype(np.int8), NOT_FINITE)
 
 
 def perturbed(feeds: Mapping[str, np.ndarray], rng: np.random.Generator) -> dict[str, np.ndarray]:

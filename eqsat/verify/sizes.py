@@ -26,25 +26,42 @@ class SizeKind:
     Attributes:
         words: A dimension with one of these words in its name is of this kind.
         sizes: One size for each assignment, the default first.
+        others: Sizes to try where the model does not run at the default.
     """
 
     words: frozenset[str]
     sizes: tuple[int, int, int]
+    others: tuple[int, ...]
 
 
-_PAST: Final = SizeKind(words=frozenset({"past", "cache", "history"}), sizes=(16, 1, 7))
-_BATCH: Final = SizeKind(words=frozenset({"batch", "batchsize", "bs", "b", "n", "samples"}), sizes=(1, 2, 3))
+_PAST: Final = SizeKind(words=frozenset({"past", "cache", "history"}), sizes=(16, 1, 7), others=(0, 1, 128))
+_BATCH: Final = SizeKind(
+    words=frozenset({"batch", "batchsize", "bs", "b", "n", "samples"}), sizes=(1, 2, 3), others=(2, 4)
+)
 _SEQUENCE: Final = SizeKind(
     words=frozenset({"seq", "sequence", "seqlen", "length", "len", "tokens", "time", "t", "l", "frames", "steps"}),
     sizes=(128, 8, 37),
+    others=(512, 64, 16, 1),
 )
-_SPATIAL: Final = SizeKind(words=frozenset({"height", "width", "h", "w", "rows", "cols"}), sizes=(224, 96, 160))
-_OTHER: Final = SizeKind(words=frozenset(), sizes=(4, 1, 5))
-_BY_NAME: Final = (_PAST, _BATCH, _SEQUENCE, _SPATIAL)
+_SPATIAL: Final = SizeKind(
+    words=frozenset({"height", "width", "h", "w", "rows", "cols"}),
+    sizes=(224, 96, 160),
+    others=(320, 640, 256, 512, 48, 32),
+)
+_ITEMS: Final = SizeKind(
+    words=frozenset({"nodes", "edges", "vertices", "points", "atoms", "boxes", "rois", "items", "entities"}),
+    sizes=(64, 7, 33),
+    others=(16, 256, 2),
+)
+_OTHER: Final = SizeKind(words=frozenset(), sizes=(4, 1, 5), others=(3, 1, 16, 2, 8, 64, 128))
+_BY_NAME: Final = (_PAST, _BATCH, _SEQUENCE, _SPATIAL, _ITEMS)
 """In order of precedence: ``past_sequence`` is a past, ``batch_length`` a batch."""
 
-_MEANINGLESS: Final = re.compile(r"(s|unk|dim|d|u|axis)_*\d+")
-"""Names that exporters make up."""
+_MEANINGLESS: Final = re.compile(r"(s|unk|dim|d|u|axis)_*\d+|unk__.*")
+"""Names that exporters make up, and those of dimensions that have none."""
+
+MAX_EDGES: Final = 12
+"""Assignments with a size of 0 or 1, at most."""
 
 _EXPRESSION: Final = re.compile(r"[A-Za-z_0-9 +*()-]{3,200}")
 
@@ -107,15 +124,124 @@ def verification_sizes(graph: Graph, input_shapes: Mapping[str, tuple[int, ...]]
     assignments: list[dict[int, int]] = []
     for index in range(NUM_SIZES):
         sizes = {**{symbol: kind.sizes[index] for symbol, kind in kinds.items()}, **fixed}
-        sizes.update(_totals(graph, kinds, sizes, fixed))
-        _add_expressions(graph, sizes)
-        for type_ in types.values():
-            for axis, dim in enumerate(type_.shape):
-                if dim < 0:
-                    sizes.setdefault(dim, _kind_of_place(type_, axis).sizes[index])
+        _complete(graph, types, kinds, fixed, sizes, index)
         if sizes not in assignments:
             assignments.append(sizes)
     return tuple(assignments)
+
+
+def _complete(  # what an assignment hangs on
+    graph: Graph,
+    types: Mapping[str, TensorType],
+    kinds: Mapping[int, SizeKind],
+    fixed: Mapping[int, int],
+    sizes: dict[int, int],
+    index: int = 0,
+) -> None:
+    """Add what follows from the sizes at hand: totals, and sums and products of other dimensions."""
+    sizes.update(_totals(graph, kinds, sizes, fixed))
+    _add_expressions(graph, sizes)
+    for type_ in types.values():
+        for axis, dim in enumerate(type_.shape):
+            if dim < 0:
+                sizes.setdefault(dim, _kind_of_place(type_, axis).sizes[index])
+
+
+def alternative_sizes(graph: Graph, input_shapes: Mapping[str, tuple[int, ...]]) -> Iterator[dict[int, int]]:
+    """Yield further assignments that a user might run a model at, for where the default one is refused.
+
+    First dimensions are as in the inputs of the same rank whose shapes are given; then one kind of dimension after
+    the other has other sizes; then all kinds have.
+
+    Arguments and errors are those of :func:`default_sizes`.
+    """
+    types = input_types(graph, input_shapes)
+    fixed = _given_sizes(graph, types, input_shapes)
+    kinds = _kinds(graph, types)
+    default = {**{symbol: kind.sizes[0] for symbol, kind in kinds.items()}, **fixed}
+    free = {symbol: kind for symbol, kind in kinds.items() if symbol not in fixed}
+    changes = [_as_given(types, input_shapes, free)]
+    present = [kind for kind in (_SPATIAL, _SEQUENCE, _ITEMS, _OTHER, _PAST, _BATCH) if kind in free.values()]
+    for kind in present:
+        changes += [dict.fromkeys((s for s, each in free.items() if each is kind), size) for size in kind.others]
+    longest = max((len(kind.others) for kind in present), default=0)
+    changes += [
+        {symbol: kind.others[min(k, len(kind.others) - 1)] for symbol, kind in free.items()} for k in range(longest)
+    ]
+    seen: list[dict[int, int]] = []
+    for change in changes:
+        sizes = {**default, **change}
+        _complete(graph, types, kinds, fixed, sizes)
+        if change and sizes not in seen:
+            seen.append(sizes)
+            yield sizes
+
+
+def _as_given(
+    types: Mapping[str, TensorType], input_shapes: Mapping[str, tuple[int, ...]], free: Mapping[int, SizeKind]
+) -> dict[int, int]:
+    change: dict[int, int] = {}
+    for type_ in types.values():
+        for shape in input_shapes.values():
+            if len(shape) == type_.rank:
+                change |= {dim: size for dim, size in zip(type_.shape, shape, strict=True) if dim in free}
+    return change
+
+
+def edge_sizes(
+    graph: Graph, input_shapes: Mapping[str, tuple[int, ...]], base: Mapping[int, int]
+) -> Iterator[dict[int, int]]:
+    """Yield assignments with sizes of 0 and 1: all free dimensions 1, then each in turn.
+
+    Dimensions without a name of their own that stand at the same place of inputs of the same rank change together.
+
+    Args:
+        graph: The model.
+        input_shapes: The user's shapes by input name; they stay as they are.
+        base: Sizes by symbol of all the others.
+
+    Raises:
+        UsageError: A shape names no input, contradicts the model or another shape.
+        UnsupportedInputError: An input is no tensor, or has a rank that nobody states.
+    """
+    types = input_types(graph, input_shapes)
+    fixed = _given_sizes(graph, types, input_shapes)
+    kinds = _kinds(graph, types)
+    groups: dict[object, set[int]] = {}
+    for type_ in types.values():
+        for axis, dim in enumerate(type_.shape):
+            if dim in kinds and dim not in fixed and "total" not in graph.symbols.name(dim).lower():
+                name = graph.symbols.name(dim)
+                groups.setdefault((type_.rank, axis) if _MEANINGLESS.fullmatch(name) else name, set()).add(dim)
+    if not groups:
+        return
+    changes = [dict.fromkeys((dim for group in groups.values() for dim in group), 1)]
+    changes += [dict.fromkeys(group, size) for group in groups.values() for size in (0, 1)]
+    seen = [dict(base)]
+    for change in changes[:MAX_EDGES]:
+        sizes = {symbol: base[symbol] for symbol in kinds if symbol in base} | dict(fixed) | change
+        _complete(graph, types, kinds, fixed, sizes)
+        if sizes not in seen:
+            seen.append(sizes)
+            yield sizes
+
+
+def contradicted_names(graph: Graph, shapes: Mapping[str, tuple[int, ...]]) -> frozenset[str]:
+    """Return the names of dimensions to which the shapes of one set of inputs give different sizes.
+
+    ONNX Runtime takes such inputs, so that the names are no equalities.
+
+    Args:
+        graph: The model.
+        shapes: Shapes by input name.
+    """
+    sizes: dict[int, set[int]] = {}
+    for name, shape in shapes.items():
+        stated = graph.types.get(name)
+        if stated is not None and stated.rank == len(shape):
+            for dim, size in zip(stated.shape, shape, strict=True):
+                sizes.setdefault(dim, set()).add(size)
+    return frozenset(graph.symbols.name(dim) for dim, found in sizes.items() if dim < 0 and len(found) > 1)
 
 
 def _given_sizes(
@@ -162,6 +288,8 @@ def _kind_of_place(type_: TensorType, axis: int) -> SizeKind:
         return _SPATIAL if axis in ({1, 2} if is_channels_last else {2, 3}) else _OTHER
     is_text = type_.rank == 2 and not is_float
     is_series = type_.rank == 3 and is_float and sum(dim < 0 for dim in shape[1:]) == 1
+    if type_.rank == 3 and shape[0] in _IMAGE_CHANNELS and shape[1] < 0 and shape[2] < 0:
+        return _SPATIAL
     return _SEQUENCE if is_text or is_series else _OTHER
 
 

@@ -45,6 +45,9 @@ class Tolerance:
     relative: float
 
 
+SMALLEST_STEPS: Final = 4.0
+"""Steps of a type's smallest number that any result may be off by: there is nothing between them."""
+
 EQUAL: Final = Tolerance(absolute=0.0, relative=0.0)
 """For integers and booleans that no rounded float decides."""
 
@@ -115,14 +118,48 @@ def compare(reference: np.ndarray, candidate: np.ndarray, allowed: Tolerance) ->
         )
     if reference.dtype == object:
         return _difference(np.zeros(1), reference != candidate, 0.0)
+    return _difference(_errors(reference, candidate), off_elements(reference, candidate, allowed), size_of(reference))
+
+
+def off_elements(reference: np.ndarray, candidate: np.ndarray, allowed: Tolerance) -> np.ndarray:
+    """Return where numbers of equal shapes are out of tolerance.
+
+    Near the bottom of the type's range a result can be no closer than some steps of its smallest number.
+
+    Args:
+        reference: What should come out.
+        candidate: What came out.
+        allowed: The tolerance.
+    """
     one, two = _wide(reference), _wide(candidate)
-    is_same = (one == two) | (np.isnan(one) & np.isnan(two))
     is_finite = np.isfinite(one) & np.isfinite(two)
+    floor = 0.0 if allowed == EQUAL else SMALLEST_STEPS * smallest_of(reference.dtype)
+    with np.errstate(over="ignore"):
+        limits = (
+            allowed.absolute * size_of(reference) + allowed.relative * np.abs(np.where(is_finite, one, 0.0)) + floor
+        )
+    is_same = (one == two) | (np.isnan(one) & np.isnan(two))
+    off: np.ndarray = ~is_same & ~(is_finite & (_errors(reference, candidate) <= limits))
+    return off
+
+
+def smallest_of(dtype: np.dtype) -> float:
+    """Return the smallest number above zero of a float type; 0 for every other type."""
+    return 0.0 if dtype.kind in "iub" else float(np.nextafter(dtype.type(0), dtype.type(1)))
+
+
+def smallest_normal(dtype: np.dtype) -> float:
+    """Return the smallest number of a float type that has all its bits; 0 for every other type."""
+    if dtype.kind in "iub":
+        return 0.0
+    return smallest_of(dtype) / (float(np.nextafter(dtype.type(1), dtype.type(2))) - 1.0)
+
+
+def _errors(reference: np.ndarray, candidate: np.ndarray) -> np.ndarray:
+    """Absolute differences, 0 where one of the two is not finite."""
+    one, two = _wide(reference), _wide(candidate)
     with np.errstate(invalid="ignore", over="ignore"):
-        errors = np.where(is_finite & ~is_same, np.abs(one - two), 0.0)
-        size = size_of(reference)
-        limits = allowed.absolute * size + allowed.relative * np.abs(np.where(is_finite, one, 0.0))
-    return _difference(errors, ~is_same & ~(is_finite & (errors <= limits)), size)
+        return np.where(np.isfinite(one) & np.isfinite(two) & (one != two), np.abs(one - two), 0.0)
 
 
 def _difference(errors: np.ndarray, is_off: np.ndarray, size: float) -> Difference:

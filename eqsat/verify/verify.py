@@ -1,4 +1,4 @@
-"""Does a candidate compute what the original computes? Both are run on random inputs, at several sizes."""
+"""Does a candidate compute what the original computes? Both are run on the same inputs, at several sizes."""
 
 from __future__ import annotations
 
@@ -14,13 +14,12 @@ from eqsat.rules.rule import FloatClass
 from eqsat.runtime import MeasurementError, SessionSettings
 from eqsat.runtime.values import output_of
 from eqsat.verify.errors import UnsupportedInputError
-from eqsat.verify.inputs import InputSpec, input_specs, random_feeds
-from eqsat.verify.judge import Judge, Observation, Runner, Verdict
+from eqsat.verify.judge import CheckedInputs, Judge, Observation, Runner, UsualRun, Verdict
+from eqsat.verify.plan import input_plan
 from eqsat.verify.sensitivity import Sensitivity, output_sensitivities
-from eqsat.verify.sizes import verification_sizes
 from eqsat.verify.tolerance import EQUAL, Difference, Tolerance, compare, tolerance
+from eqsat.verify.trials import Draw, SkippedSize, Trial, Trials, has_finite, prepare
 from ir.graph import Graph
-from ir.interface import unseeded_random_operators
 
 
 class Reason(StrEnum):
@@ -31,11 +30,11 @@ class Reason(StrEnum):
     CANDIDATE_FAILED = "candidate-failed"
     """The candidate cannot be run where the original can."""
     ORIGINAL_FAILED = "original-failed"
-    """The original cannot be run at any size tried."""
+    """The original cannot be run on any inputs tried."""
     RANDOM_OPERATORS = "random-operators"
     """The model gives another result each time."""
     NOTHING_FINITE = "nothing-finite"
-    """All that the original computes on random inputs is infinite, NaN or empty, so that nothing was compared."""
+    """All that the original computes is infinite, NaN or empty, so that nothing was compared."""
     UNSUPPORTED_INPUT = "unsupported-input"
     """No random value can be made for an input."""
 
@@ -47,7 +46,7 @@ class OutputCheck:
     Attributes:
         name: Its name.
         verdict: The worst.
-        max_abs_error: Largest absolute difference where both results are finite.
+        max_abs_error: Largest absolute difference where both results are finite, on given and on ordinary inputs.
         max_rel_error: Largest of these as a share of the output's size.
         num_mismatched: Most elements out of tolerance in one check.
     """
@@ -60,31 +59,20 @@ class OutputCheck:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class SkippedSize:
-    """Sizes at which the original itself cannot be run.
-
-    Attributes:
-        sizes: Sizes by the name of the dimension.
-        message: Why, as one line.
-    """
-
-    sizes: Mapping[str, int]
-    message: str
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
 class FailingCase:
     """Inputs on which the candidate is wrong, to be run again.
 
     Attributes:
-        check: Number of the check; its generator is ``numpy.random.default_rng((seed, check))``.
+        check: Number of the check.
         seed: Seed of the verification.
+        draw: Where the inputs come from.
         sizes: Sizes by the name of the dimension.
         feeds: Arrays by input name.
     """
 
     check: int
     seed: int
+    draw: Draw
     sizes: Mapping[str, int]
     feeds: Mapping[str, np.ndarray]
 
@@ -98,10 +86,13 @@ class Verification:
         is_comparable: False where nothing could be compared, so that nothing is known.
         reason: How it ended.
         detail: One line for the user; empty where all is equal.
-        max_abs_error: Largest absolute difference of any float output.
+        max_abs_error: Largest absolute difference of any float output, on given and on ordinary inputs.
         num_checks: Inputs on which both models were run.
+        draws: How many of them are of which kind.
         sizes_checked: Sizes by the name of the dimension, one entry for each assignment.
+        shapes_checked: Shapes by input name, one entry for each that was different.
         sizes_skipped: Sizes at which the original itself cannot be run.
+        not_run_at: Sizes at which the original gives nothing but empty results, and the candidate an error.
         per_output: What was found of each output.
         failure: The first inputs on which the candidate is wrong; None where there are none.
     """
@@ -112,8 +103,11 @@ class Verification:
     detail: str = ""
     max_abs_error: float = 0.0
     num_checks: int = 0
+    draws: Mapping[Draw, int] = field(default_factory=dict)
     sizes_checked: tuple[Mapping[str, int], ...] = ()
+    shapes_checked: tuple[Mapping[str, tuple[int, ...]], ...] = ()
     sizes_skipped: tuple[SkippedSize, ...] = ()
+    not_run_at: tuple[Mapping[str, int], ...] = ()
     per_output: tuple[OutputCheck, ...] = ()
     failure: FailingCase | None = field(default=None, repr=False)
 
@@ -133,6 +127,8 @@ def verify(  # noqa: PLR0913  # one keyword for each setting
 ) -> Verification:
     """Run two models on the same random inputs and compare what they compute.
 
+    Several candidates of one original are better tried on the same :func:`~eqsat.verify.trials.prepare`.
+
     Args:
         original: The model as it was given.
         candidate: The model that should compute the same.
@@ -150,115 +146,110 @@ def verify(  # noqa: PLR0913  # one keyword for each setting
         ProviderError: The execution provider is not available.
         ValueError: ``num_checks`` is below 1.
     """
-    if num_checks < 1:
-        raise ValueError("a verification needs at least one check")
-    random = unseeded_random_operators(graph)
-    if random:
-        return _incomparable(Reason.RANDOM_OPERATORS, f"the model is random by itself ({', '.join(random)})")
     try:
-        specs = input_specs(graph, input_shapes)
+        plan = input_plan(graph, input_shapes)
     except UnsupportedInputError as error:
-        return _incomparable(Reason.UNSUPPORTED_INPUT, str(error))
-    task = _Task(
-        original=original,
-        candidate=candidate,
-        graph=graph,
-        runner=runner,
-        settings=settings,
-        candidate_settings=settings if candidate_settings is None else candidate_settings,
-        specs=specs,
-        seed=seed,
-        float_class=float_class,
-    )
-    return _Verifier(task).run(list(verification_sizes(graph, input_shapes)), num_checks)
+        return Verification(is_equal=False, is_comparable=False, reason=Reason.UNSUPPORTED_INPUT, detail=str(error))
+    trials = prepare(original, runner, settings=settings, plan=plan, num_checks=num_checks, seed=seed)
+    return check(trials, candidate, float_class=float_class, settings=candidate_settings)
 
 
-def _incomparable(reason: Reason, detail: str) -> Verification:
-    return Verification(is_equal=False, is_comparable=False, reason=reason, detail=detail)
+def check(
+    trials: Trials,
+    candidate: Path,
+    *,
+    float_class: FloatClass,
+    settings: SessionSettings | None = None,
+) -> Verification:
+    """Run a candidate on prepared inputs and compare what it computes with what the original computed.
 
+    Args:
+        trials: The inputs, and what the original makes of them.
+        candidate: The model that should compute the same.
+        float_class: The loosest among the rules that were applied.
+        settings: How the candidate's sessions are made; as the original's where it is left out.
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class _Task:
-    """The arguments of :func:`verify`, checked."""
-
-    original: Path
-    candidate: Path
-    graph: Graph
-    runner: Runner
-    settings: SessionSettings
-    candidate_settings: SessionSettings
-    specs: tuple[InputSpec, ...]
-    seed: int
-    float_class: FloatClass
+    Raises:
+        ProviderError: The execution provider is not available.
+    """
+    return _Verifier(trials, candidate, float_class, settings or trials.settings).run()
 
 
 @final
 class _Verifier:
     """One verification under way."""
 
-    def __init__(self, task: _Task) -> None:
-        self._task = task
-        self._num_checks = 0
-        self._checked: list[Mapping[str, int]] = []
-        self._skipped: list[SkippedSize] = []
+    def __init__(self, trials: Trials, candidate: Path, float_class: FloatClass, settings: SessionSettings) -> None:
+        self._trials = trials
+        self._candidate = candidate
+        self._float_class = float_class
+        self._settings = settings
+        self._done: list[Trial] = []
         self._outputs: dict[str, OutputCheck] = {}
         self._is_float: dict[str, bool] = {}
-        self._has_evidence = False
+        self._not_run_at: list[Mapping[str, int]] = []
 
-    def run(self, sizes: list[dict[int, int]], num_checks: int) -> Verification:
-        """Make the checks, size after size and round again, until they are done or one fails."""
-        wanted = max(num_checks, len(sizes))
-        check = 0
-        while sizes and self._num_checks < wanted:
-            current = sizes[check % len(sizes)]
-            feeds = self._feeds(check, current)
-            try:
-                expected = self._task.runner.outputs(self._task.original, feeds, self._task.settings)
-            except MeasurementError as error:
-                self._skipped.append(SkippedSize(sizes=self._named(current), message=str(error)))
-                sizes.remove(current)
-                continue
-            failed = self._check(check, current, feeds, expected)
+    def run(self) -> Verification:
+        """Make the checks one after the other until one fails."""
+        if self._trials.problem is not None:
+            return self._result(Reason(self._trials.problem.value), detail=self._trials.detail)
+        for trial in self._trials.trials:
+            failed = self._check(trial)
             if failed is not None:
                 return failed
-            check += 1
-        if not self._num_checks:
-            message = self._skipped[0].message if self._skipped else ""
-            return self._result(Reason.ORIGINAL_FAILED, detail=f"the original does not run on random inputs: {message}")
-        if not self._has_evidence:
-            return self._result(Reason.NOTHING_FINITE, detail="the original computes nothing finite on random inputs")
         return self._result(Reason.EQUAL)
 
-    def _check(
-        self, check: int, sizes: dict[int, int], feeds: dict[str, np.ndarray], expected: dict[str, np.ndarray]
-    ) -> Verification | None:
+    def _check(self, trial: Trial) -> Verification | None:
         """Run the candidate and compare; return the end of the verification where it fails."""
-        task = self._task
-        failure = FailingCase(check=check, seed=task.seed, sizes=self._named(sizes), feeds=feeds)
+        trials = self._trials
+        failure = FailingCase(
+            check=trial.number,
+            seed=trials.seed,
+            draw=trial.draw,
+            sizes=trials.named(trial.symbols),
+            feeds=trial.feeds,
+        )
         try:
-            found = task.runner.outputs(task.candidate, feeds, task.candidate_settings)
+            found = trials.runner.outputs(self._candidate, trial.feeds, self._settings)
         except MeasurementError as error:
+            if _is_empty(trial):
+                self._not_run_at.append(failure.sizes)
+                return None
             return self._result(Reason.CANDIDATE_FAILED, detail=f"the candidate does not run: {error}", failure=failure)
-        self._num_checks += 1
-        if failure.sizes not in self._checked:
-            self._checked.append(failure.sizes)
-        if found.keys() != expected.keys():
-            detail = f"the outputs are {', '.join(found)} instead of {', '.join(expected)}"
+        self._done.append(trial)
+        if found.keys() != trial.expected.keys():
+            detail = f"the outputs are {', '.join(found)} instead of {', '.join(trial.expected)}"
             return self._result(Reason.DIFFERENT, detail=detail, failure=failure)
-        judge = Judge(task.original, feeds, task.runner, task.settings, np.random.default_rng((task.seed, check, 1)))
-        sensitivities = output_sensitivities(task.graph, sizes)
-        for name, reference in expected.items():
-            sensitivity = sensitivities.get(output_of(name, sensitivities), Sensitivity())
-            seen = self._observe(name, reference, found[name], sensitivity)
-            self._record(seen, judge.verdict(seen))
+        inputs = CheckedInputs(
+            feeds=trial.feeds,
+            scalable=trials.scalable,
+            is_huge=trial.draw is Draw.HUGE,
+            usual=self._usual(trial) if trial.draw is Draw.TINY else None,
+        )
+        judge = Judge(
+            trials.original,
+            inputs,
+            trials.runner,
+            trials.settings,
+            np.random.default_rng((trials.seed, trial.number, 1)),
+            float_class=self._float_class,
+        )
+        sensitivities = output_sensitivities(trials.plan.graph, trial.symbols)
+        for name, reference in trial.expected.items():
+            if _is_evidence(trial, reference):
+                sensitivity = sensitivities.get(output_of(name, sensitivities), Sensitivity())
+                seen = self._observe(name, reference, found[name], sensitivity)
+                self._record(seen, judge.verdict(seen), trial.draw)
         wrong = [output.name for output in self._outputs.values() if output.verdict is Verdict.MISMATCH]
         if wrong:
             return self._result(Reason.DIFFERENT, detail=self._explain(wrong[0], failure), failure=failure)
         return None
 
-    def _feeds(self, check: int, sizes: Mapping[int, int]) -> dict[str, np.ndarray]:
-        rng = np.random.default_rng((self._task.seed, check))
-        return random_feeds(self._task.graph, self._task.specs, rng, sizes)
+    def _usual(self, trial: Trial) -> UsualRun | None:
+        """The original on ordinary inputs of the same sizes."""
+        same = (each for each in self._trials.trials if each.draw is Draw.ORDINARY and each.symbols == trial.symbols)
+        found = next(same, None)
+        return None if found is None else UsualRun(feeds=found.feeds, outputs=found.expected)
 
     def _observe(
         self, name: str, reference: np.ndarray, candidate: np.ndarray, sensitivity: Sensitivity
@@ -278,20 +269,21 @@ class _Verifier:
             return EQUAL
         return tolerance(
             sensitivity.precision_bits,
-            self._task.float_class,
+            self._float_class,
             sensitivity.reduction_length,
             sensitivity.num_reductions,
         )
 
-    def _record(self, seen: Observation, verdict: Verdict) -> None:
+    def _record(self, seen: Observation, verdict: Verdict, draw: Draw) -> None:
         order = list(Verdict)
         difference: Difference = seen.difference
+        is_usual = draw in {Draw.GIVEN, Draw.ORDINARY} or verdict is Verdict.MISMATCH
         before = self._outputs.get(seen.name)
         new = OutputCheck(
             name=seen.name,
             verdict=verdict,
-            max_abs_error=difference.max_abs_error,
-            max_rel_error=difference.max_rel_error,
+            max_abs_error=difference.max_abs_error if is_usual else 0.0,
+            max_rel_error=difference.max_rel_error if is_usual else 0.0,
             num_mismatched=difference.num_mismatched,
         )
         if before is not None:
@@ -303,36 +295,46 @@ class _Verifier:
                 num_mismatched=max(before.num_mismatched, new.num_mismatched),
             )
         self._outputs[seen.name] = new
-        is_float = seen.reference.dtype.kind not in "iubO"
-        self._is_float[seen.name] = is_float
-        is_finite = bool(np.isfinite(seen.reference).any()) if is_float else seen.reference.size > 0
-        self._has_evidence = self._has_evidence or is_finite
+        self._is_float[seen.name] = seen.reference.dtype.kind not in "iubO"
 
     def _explain(self, name: str, failure: FailingCase) -> str:
         output = self._outputs[name]
         where = "".join(f", {dim}={size}" for dim, size in failure.sizes.items())
+        kind = "" if failure.draw is Draw.ORDINARY else f", {failure.draw} inputs"
+        is_number = output.max_abs_error > 0.0 or not self._is_float[name]
+        by = f"differs by {output.max_abs_error:.3g}" if is_number else "has another shape, or is not finite elsewhere"
         return (
-            f"output {name!r} differs by {output.max_abs_error:.3g} ({output.num_mismatched} elements out of "
-            f"tolerance; seed {failure.seed}, check {failure.check}{where})"
+            f"output {name!r} {by} ({output.num_mismatched} elements out of "
+            f"tolerance; seed {failure.seed}, check {failure.check}{kind}{where})"
         )
-
-    def _named(self, sizes: Mapping[int, int]) -> dict[str, int]:
-        """Sizes of the inputs' own dimensions, by name."""
-        own = {dim for spec in self._task.specs for dim in spec.type.shape}
-        symbols = self._task.graph.symbols
-        return {symbols.name(symbol): size for symbol, size in sizes.items() if symbol in own}
 
     def _result(self, reason: Reason, *, detail: str = "", failure: FailingCase | None = None) -> Verification:
         errors = [output.max_abs_error for name, output in self._outputs.items() if self._is_float[name]]
+        sizes = [self._trials.named(trial.symbols) for trial in self._done]
+        shapes = [trial.shapes for trial in self._done]
+        draws = [trial.draw for trial in self._done]
         return Verification(
             is_equal=reason is Reason.EQUAL,
-            is_comparable=reason not in {Reason.ORIGINAL_FAILED, Reason.NOTHING_FINITE},
+            is_comparable=self._trials.problem is None,
             reason=reason,
             detail=detail,
             max_abs_error=max(errors, default=0.0),
-            num_checks=self._num_checks,
-            sizes_checked=tuple(self._checked),
-            sizes_skipped=tuple(self._skipped),
+            num_checks=len(self._done),
+            draws={draw: draws.count(draw) for draw in dict.fromkeys(draws)},
+            sizes_checked=tuple(each for i, each in enumerate(sizes) if each not in sizes[:i]),
+            shapes_checked=tuple(each for i, each in enumerate(shapes) if each not in shapes[:i]),
+            sizes_skipped=self._trials.skipped,
+            not_run_at=tuple(self._not_run_at),
             per_output=tuple(self._outputs.values()),
             failure=failure,
         )
+
+
+def _is_evidence(trial: Trial, reference: np.ndarray) -> bool:
+    """Tiny and huge inputs that only overflow show nothing; an empty result shows its shape."""
+    return trial.draw not in {Draw.TINY, Draw.HUGE} or has_finite(reference)
+
+
+def _is_empty(trial: Trial) -> bool:
+    """Whether there is nothing to compute at a size of 0."""
+    return trial.draw is Draw.EDGE and all(array.size == 0 for array in trial.expected.values())

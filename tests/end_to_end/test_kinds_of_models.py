@@ -10,10 +10,13 @@ import numpy as np
 import onnx
 import pytest
 
+from eqsat.errors import UsageError
 from eqsat.job import Job, Target
 from eqsat.optimizer import optimize
+from eqsat.reasons import Why, told
 from eqsat.report import Report, Status
-from eqsat.runtime import SessionSettings
+from eqsat.runtime import SessionFailedError, SessionSettings
+from eqsat.runtime.settings import CUSTOM_OPS_FAILED, REFUSED
 from eqsat.scratch import read_best
 from tests.end_to_end import blocks
 from tests.finalists import models
@@ -145,7 +148,7 @@ def test_the_target_decides_which_operators_come_in(
 
 def test_an_opset_without_the_operator_drops_the_rule(run: Run) -> None:
     report, _ = run(gelu_chain(18), GELU, target=Target.PORTABLE)
-    assert (report.status, report.reason) == (Status.UNCHANGED, "no rule applies to this model")
+    assert (report.status, report.reason) == (Status.UNCHANGED, told(Why.NO_RULE))
 
 
 @pytest.mark.parametrize(("is_strict", "status"), [(False, Status.OPTIMIZED), (True, Status.UNCHANGED)])
@@ -157,7 +160,7 @@ def test_strict_runs_assume_nothing_about_values(run: Run, is_strict: bool, stat
 @pytest.mark.parametrize("name", ["neg-twice", "opt"])
 def test_rules_can_be_left_out(run: Run, name: str) -> None:
     report, _ = run(models.chain(2), TWICE, skip_rules=(name,))
-    assert report.reason == "no rule applies to this model"
+    assert report.reason == told(Why.NO_RULE)
 
 
 def test_the_shapes_of_the_user_are_measured_at(run: Run, tmp_path: Path) -> None:
@@ -167,3 +170,73 @@ def test_the_shapes_of_the_user_are_measured_at(run: Run, tmp_path: Path) -> Non
     assert report.status is Status.OPTIMIZED
     check_equal(tmp_path, found, (11, 3))
     assert report.operators.after == {"Identity": 1}
+
+
+def negations(dims: list[int | str]) -> onnx.ModelProto:
+    nodes = [models.node("Neg", "x", "a"), models.node("Neg", "a", "y")]
+    return models.make(nodes, [("x", dims)], [("y", dims)])
+
+
+def test_the_users_own_inputs_are_measured_and_verified_with(run: Run, tmp_path: Path) -> None:
+    (tmp_path / "sets").mkdir()
+    for n in (4, 6):
+        np.savez(tmp_path / "sets" / f"{n}.npz", x=np.full((n, 3), n, np.float32))
+    report, _ = run(negations(["n", 3]), TWICE, inputs=str(tmp_path / "sets"))
+    assert report.status is Status.OPTIMIZED
+    assert report.inputs is not None
+    assert (report.inputs.source, report.inputs.shapes) == ("given", {"x": (4, 3)})
+    assert report.inputs.verified_at[:2] == ({"x": (4, 3)}, {"x": (6, 3)})
+    assert report.inputs.draws["given"] == 2
+    assert report.inputs.draws["ordinary"] >= 3
+
+
+def test_inputs_say_the_shapes_themselves(run: Run, tmp_path: Path) -> None:
+    np.savez(tmp_path / "feeds.npz", x=np.ones((4, 3), np.float32))
+    with pytest.raises(UsageError, match="leave out --input-shape"):
+        run(negations(["n", 3]), TWICE, inputs=str(tmp_path / "feeds.npz"), input_shapes={"x": (4, 3)})
+
+
+def test_inputs_that_the_model_does_not_take_are_a_usage_error(run: Run, tmp_path: Path) -> None:
+    nodes = [models.node("Neg", "x", "a"), models.node("Gather", "a i", "y")]
+    model = models.make(nodes, [("x", [4]), ("i", [2])], [("y", [2])])
+    model.graph.input[1].type.tensor_type.elem_type = onnx.TensorProto.INT64
+    np.savez(tmp_path / "feeds.npz", x=np.ones(4, np.float32), i=np.array([1, 9]))
+    with pytest.raises(UsageError, match=r"does not run on set 1 of the inputs given: .*idx=9"):
+        run(model, TWICE, inputs=str(tmp_path / "feeds.npz"))
+
+
+@pytest.mark.parametrize(("dims", "is_told"), [(["n", "n"], True), (["?", "?"], False), (["n", "m"], False)])
+def test_sizes_that_contradict_a_name_are_followed(
+    run: Run, tmp_path: Path, dims: list[int | str], is_told: bool
+) -> None:
+    report, found = run(negations(dims), TWICE, input_shapes={"x": (5, 7)})
+    assert report.status is Status.OPTIMIZED
+    assert report.warnings == ("the shapes given have several sizes for 'n'; they count as unrelated",) * is_told
+    check_equal(tmp_path, found, (5, 7))
+    value = onnx.load_model(found).graph.input[0]
+    assert [dim.dim_param for dim in value.type.tensor_type.shape.dim] == dims, "the names are the model's own"
+
+
+def test_an_operator_that_nobody_knows_is_named(run: Run) -> None:
+    model = negations([2, 3])
+    model.graph.node[0].op_type, model.graph.node[0].domain = "Twirl", "com.example"
+    model.opset_import.append(onnx.helper.make_opsetid("com.example", 1))
+    report, _ = run(model, TWICE)
+    assert report.status is Status.UNCHANGED
+    assert report.reason == told(Why.UNKNOWN_OPERATOR, "the operator Twirl of the domain 'com.example'")
+
+
+def test_a_library_that_cannot_be_loaded_is_a_usage_error(run: Run, monkeypatch: pytest.MonkeyPatch) -> None:
+    def refuse(*arguments: object) -> dict[str, np.ndarray]:
+        raise SessionFailedError(f"{REFUSED}: {CUSTOM_OPS_FAILED} own.so cannot be loaded: it is no library")
+
+    monkeypatch.setattr(FakeRuntime, "outputs", refuse)
+    with pytest.raises(UsageError, match=r"own\.so cannot be loaded"):
+        run(negations([2, 3]), TWICE, custom_ops=("own.so",))
+
+
+def test_a_random_model_is_not_searched(run: Run) -> None:
+    nodes = [models.node("Neg", "x", "a"), models.node("RandomUniformLike", "a", "b"), models.node("Neg", "b", "y")]
+    report, _ = run(models.make(nodes, [("x", [2, 3])], [("y", [2, 3])]), TWICE)
+    assert report.reason == told(Why.RANDOM, "the model is random by itself (RandomUniformLike)")
+    assert report.egraph is None

@@ -7,12 +7,16 @@ import subprocess
 import sys
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
+import numpy as np
 import onnx
 import pytest
 
 import eqsat
-from eqsat.report import Status
+import eqsat.supervisor
+from eqsat.job import Job
+from eqsat.report import Report, Status
 from tests.faces.conftest import make_model
 
 InstallFake = Callable[[str], None]
@@ -41,6 +45,34 @@ def test_a_model_in_memory_goes_in_and_is_not_changed(install_fake: InstallFake,
     assert result.report.status is Status.UNCHANGED
     assert [node.op_type for node in result.model.graph.node] == ["Relu", "Relu"]
     assert onnx.load_model(result.save(tmp_path / "saved.onnx")) == result.model
+
+
+@pytest.mark.parametrize("is_function", [False, True])
+def test_arrays_are_written_for_the_worker(
+    install_fake: InstallFake, model_path: Path, temp_folder: Path, monkeypatch: pytest.MonkeyPatch, is_function: bool
+) -> None:
+    install_fake("unchanged")
+    seen: list[list[str]] = []
+    real = eqsat.supervisor.supervise
+
+    def watched(job: Job, **options: Any) -> Report:
+        seen.append(sorted(path.name for path in Path(job.inputs).iterdir()))
+        return real(job, **options)
+
+    monkeypatch.setattr("eqsat.api.supervise", watched)
+    feeds = {"x": np.ones((2, 3), np.float32)}
+    result = eqsat.optimize(model_path, inputs=(lambda: [feeds, feeds]) if is_function else feeds, isolation="none")
+    assert seen == [["0000.npz", "0001.npz"] if is_function else ["0000.npz"]]
+    del result
+    assert not list(temp_folder.iterdir())
+
+
+def test_wrong_inputs_and_libraries_are_refused(model_path: Path, temp_folder: Path) -> None:
+    with pytest.raises(eqsat.UsageError, match="set 1 is a int"):
+        eqsat.optimize(model_path, inputs=[3])  # type: ignore[list-item]
+    with pytest.raises(eqsat.UsageError, match=r"nowhere\.so is no file"):
+        eqsat.optimize(model_path, custom_ops=["nowhere.so"])
+    assert not list(temp_folder.iterdir())
 
 
 def test_saving_over_the_result_itself_is_refused(install_fake: InstallFake, model_path: Path) -> None:

@@ -18,6 +18,7 @@ from eqsat.report import (
     EGraphSize,
     Ending,
     Extraction,
+    InputAccount,
     PriceAccount,
     Report,
     ReportFormatError,
@@ -30,6 +31,13 @@ FULL = replace(
     OPTIMIZED,
     ending=Ending.TIME_BUDGET,
     output="out.onnx",
+    inputs=InputAccount(
+        source="given",
+        shapes={"x": (1, 3)},
+        verified_at=({"x": (1, 3)}, {"x": (0, 3)}),
+        draws={"given": 1, "edge": 1},
+        assumptions=("k is 4",),
+    ),
     session=SessionChoice(
         graph_optimization_level="ORT_ENABLE_EXTENDED",
         disabled_optimizers=("NchwcTransformer",),
@@ -78,11 +86,15 @@ def test_the_schema_comes_first_and_every_field_is_there() -> None:
     assert keys == ["schema", *(field.name for field in fields(Report))]
 
 
+BY_NAME = {"seconds.", "versions.", "operators.before.", "operators.after.", "inputs.shapes.", "inputs.draws."}
+"""Keys whose own keys are names of something."""
+
+
 def test_every_key_is_documented() -> None:
     page = (Path(__file__).parents[2] / "docs" / "report.md").read_text(encoding="utf-8")
 
     def names(value: object, prefix: str = "") -> list[str]:
-        if not isinstance(value, dict) or prefix in {"seconds.", "versions.", "operators.before.", "operators.after."}:
+        if not isinstance(value, dict) or prefix in BY_NAME:
             return [prefix.removesuffix(".")]
         return [name for key, inner in value.items() for name in names(inner, f"{prefix}{key}.")]
 

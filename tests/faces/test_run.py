@@ -100,6 +100,22 @@ def test_the_defaults_are_those_of_the_job(supervisor: Supervisor) -> None:
     assert supervisor.jobs == [Job(input_path="folder/a.onnx", output_path="folder/a.opt.onnx")]
 
 
+def test_inputs_and_libraries_are_named_in_full(
+    supervisor: Supervisor, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    for name in ("feeds.npz", "one.so", "two.so"):
+        (tmp_path / name).touch()
+    code = run("a.onnx", "--inputs", "feeds.npz", "--custom-ops", "one.so", "--custom-ops", "two.so")
+    assert code == 0
+    assert run("a.onnx", "--inputs", "my.module:feeds") == 0
+    job, other = supervisor.jobs
+    assert job.inputs == str(tmp_path / "feeds.npz")
+    assert job.custom_ops == (str(tmp_path / "one.so"), str(tmp_path / "two.so"))
+    assert other.inputs == "my.module:feeds"
+    assert Job.from_json(job.to_json()) == job
+
+
 @pytest.mark.parametrize("search", ["ppo", "auto"])
 def test_time_to_learn_comes_on_top(supervisor: Supervisor, search: str) -> None:
     assert run("a.onnx", "--search", search, "--train-budget", "10m", "--time-budget", "60s") == 0
@@ -230,6 +246,8 @@ def test_errors_are_one_line_and_a_code(
         (("a.onnx", "--threads", "-1"), "--threads"),
         (("a.onnx", "--check", "0"), "--check"),
         (("a.onnx", "--target", "moon"), "--target"),
+        (("a.onnx", "--inputs", "nowhere.npz"), "--inputs nowhere.npz does not exist"),
+        (("a.onnx", "--custom-ops", "nowhere.so"), "--custom-ops nowhere.so is no file"),
         (("a.onnx", "--time-budget", "soon"), "soon"),
         (("a.onnx", "--time-budget", "0"), "'0'"),
         (("a.onnx", "--memory-limit", "6Gi"), "6Gi"),

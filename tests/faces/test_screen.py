@@ -9,7 +9,7 @@ import pytest
 from rich.console import Console
 
 from eqsat.events import Event, Stage
-from eqsat.report import EGraphSize, OperatorCounts, Report, RuleUse, SessionChoice, Status
+from eqsat.report import EGraphSize, InputAccount, OperatorCounts, Report, RuleUse, SessionChoice, Status
 from eqsat.screen import Verbosity, headline, screen, summary
 from tests.faces.fake_worker import OPTIMIZED, UNCHANGED
 
@@ -73,6 +73,19 @@ def test_the_tuned_session_has_a_row_of_its_own() -> None:
     )
     text = rendered(replace(OPTIMIZED, session=session))
     assert "1.500x (1.400 to 1.600), ORT_ENABLE_EXTENDED, no GeluFusion" in text
+
+
+def test_the_table_says_at_which_shapes() -> None:
+    inputs = InputAccount(
+        source="random",
+        shapes={"ids": (1, 128), "rate": ()},
+        verified_at=({"ids": (1, 128), "rate": ()}, {"ids": (2, 8), "rate": ()}),
+        draws={"ordinary": 3, "tiny": 2},
+        assumptions=("rate is [red]7",),
+    )
+    text = " ".join(rendered(replace(OPTIMIZED, inputs=inputs)).split())
+    assert "random │ ids 1x128, rate scalar; assumed: rate is [red]7" in text
+    assert "5 sets of inputs, 2 shapes" in text
 
 
 def test_a_bare_report_has_a_table_too() -> None:

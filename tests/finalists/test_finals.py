@@ -17,12 +17,15 @@ from eqsat.errors import RulesError, VerificationError
 from eqsat.events import Event
 from eqsat.job import Budget, Growth, Job, Prices
 from eqsat.optimizer import optimize
+from eqsat.reasons import Why, told
 from eqsat.report import Report, Status
+from eqsat.rules.rule import FloatClass
 from eqsat.runtime import BrokenModelError, Contender, MeasurementError, SessionSettings, StopReason
 from eqsat.scratch import read_best
 from eqsat.search.interface import Arena, Outcome, Search, SearchBudget
 from eqsat.search.interface import StopReason as EndReason
 from eqsat.search.restarts import cheapest
+from eqsat.verify.trials import Trials
 from eqsat.verify.verify import Reason, Verification
 from ir.errors import InvalidModelError
 from tests.finalists import models
@@ -174,7 +177,7 @@ def test_what_runs_like_the_input_needs_no_measurement(job: Job) -> None:
     runtime.fingerprint = lambda _: "all the same"
     report = run(job, runtime)
     assert report.status is Status.UNCHANGED
-    assert report.reason == "ONNX Runtime makes the same of the best graph as of the input"
+    assert report.reason == told(Why.SAME_KERNELS)
     assert runtime.compared == []
 
 
@@ -182,7 +185,7 @@ def test_no_rule_no_gain(job: Job, rules_file: Path) -> None:
     write_rules(rules_file, models.rewrite("(Sin (Sin x))", "(Sin x)", "sin-twice"))
     runtime = FakeRuntime(PRICES)
     report = run(job, runtime)
-    assert (report.status, report.reason) == (Status.UNCHANGED, "no rule applies to this model")
+    assert (report.status, report.reason) == (Status.UNCHANGED, told(Why.NO_RULE))
     assert runtime.num_priced == 0
 
 
@@ -296,18 +299,22 @@ def test_an_ill_typed_rule_that_is_always_applied_is_a_rules_error(job: Job, rul
 
 
 def refuse_last(monkeypatch: pytest.MonkeyPatch, refused_seed: int) -> None:
-    from eqsat.verify.verify import verify as real
+    from eqsat.verify.verify import check as real
 
-    def verify(*arguments: object, seed: int, **options: object) -> Verification:
-        found: Verification = real(*arguments, seed=seed, **options)  # type: ignore[arg-type]
-        return replace(found, is_equal=False, reason=Reason.DIFFERENT) if seed == refused_seed else found
+    def check(
+        trials: Trials, candidate: Path, *, float_class: FloatClass, settings: SessionSettings | None = None
+    ) -> Verification:
+        found = real(trials, candidate, float_class=float_class, settings=settings)
+        is_refused = trials.seed == refused_seed
+        return replace(found, is_equal=False, reason=Reason.DIFFERENT) if is_refused else found
 
-    monkeypatch.setattr("eqsat.finalists.finals.verify", verify)
+    monkeypatch.setattr("eqsat.finalists.finals.check", check)
 
 
 def test_a_result_that_fails_the_last_check_is_an_error(job: Job, monkeypatch: pytest.MonkeyPatch) -> None:
     refuse_last(monkeypatch, job.seed + 1)
-    with pytest.raises(VerificationError, match=r"model.onnx: different; nothing was written"):
+    said = r"model.onnx: different; nothing was written; leave out rules with --skip-rules \(abs-twice, neg-twice\)"
+    with pytest.raises(VerificationError, match=said):
         run(job, FakeRuntime(PRICES))
     assert kept(job) is None
 
@@ -370,7 +377,7 @@ def test_a_runtime_that_never_measures_leaves_the_input(job: Job) -> None:
 
     runtime.on_compare = crash
     report = run(job, runtime)
-    assert (report.status, report.reason) == (Status.UNCHANGED, "the best graph could not be measured")
+    assert (report.status, report.reason) == (Status.UNCHANGED, told(Why.NOT_MEASURED, "the child died"))
     assert any("the child died" in line for line in report.warnings)
 
 
@@ -438,13 +445,13 @@ def test_a_budget_that_is_gone_gives_the_input_back(job: Job) -> None:
     ticks = iter(range(0, 100_000, 50))
     report = run(replace(job, budget=Budget(time_s=1.0)), FakeRuntime(PRICES), clock=lambda: float(next(ticks)))
     assert report.status is Status.UNCHANGED
-    assert report.reason == "the search ended before a rule was applied (time_limit)"
+    assert report.reason == told(Why.SEARCH_TIME, "0.2 s of 1 s")
 
 
 def test_a_search_that_gains_nothing_says_so(job: Job) -> None:
     dear = {**PRICES, "Neg": 0.0, "Abs": 0.0}
     report = run(replace(job, search="greedy"), FakeRuntime(dear))
-    assert report.reason == "no rule makes this model cheaper by itself"
+    assert report.reason == told(Why.NO_CHEAPER)
 
 
 # --- session options ----------------------------------------------------------------------------------------------

@@ -9,6 +9,7 @@ import shutil
 import signal
 import subprocess
 import sys
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -25,6 +26,7 @@ from eqsat.runtime import (
     UnsupportedValueError,
     require_providers,
 )
+from eqsat.runtime.settings import CUSTOM_OPS_FAILED, REFUSED
 from tests.runtime import models
 
 ROOT = Path(__file__).parents[2]
@@ -136,6 +138,15 @@ def test_a_file_that_is_no_model_is_refused_in_one_line(
     with pytest.raises(SessionFailedError) as refusal:
         runtime.outputs(save(tmp_path, content), models.matmul_feeds(), settings)
     assert "\n" not in str(refusal.value)
+
+
+def test_a_library_of_custom_operators_that_is_none_is_named(
+    runtime: Runtime, settings: SessionSettings, tmp_path: Path
+) -> None:
+    (tmp_path / "own_ops.so").write_text("no library")
+    broken = replace(settings, custom_ops=(str(tmp_path / "own_ops.so"),))
+    with pytest.raises(SessionFailedError, match=rf"^{REFUSED}: {CUSTOM_OPS_FAILED} .*own_ops\.so cannot be loaded: "):
+        runtime.outputs(save(tmp_path, models.matmul()), models.matmul_feeds(), broken)
 
 
 def test_a_missing_file_and_a_missing_input_are_refused(
