@@ -66,9 +66,9 @@ def test_what_was_there_before_counts_as_no_fault(place: Place) -> None:
 
 
 def test_a_damage_is_the_same_each_time_and_changes_the_model(one_model: onnx.ModelProto) -> None:
-    found = {name: data for name, data in map(damage.damaged, range(200))}
+    found = dict(map(damage.damaged, range(200)))
     assert found.keys() == damage.DAMAGES.keys()
-    assert found == {name: data for name, data in map(damage.damaged, range(200))}
+    assert found == dict(map(damage.damaged, range(200)))
     sound = one_model.SerializeToString()
     assert sum(data != sound for data in found.values()) > 0.9 * len(found)
     assert one_model.SerializeToString() == victim.model().SerializeToString()
@@ -95,7 +95,7 @@ def test_a_hostile_database_can_be_made(name: str, tmp_path: Path) -> None:
         assert path.read_bytes() != sound.read_bytes()
 
 
-def test_a_row_that_did_not_hold_is_counted(capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch) -> None:
+def test_what_did_not_hold_is_counted(capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch) -> None:
     held = robustness.Row(part="full disks", name="one", end="exit 0")
     fell = robustness.Row(part="full disks", name="two", end="exit 1", fault="exit code 1")
     monkeypatch.setattr(robustness, "full_disks", lambda: iter([held, fell]))
