@@ -14,7 +14,15 @@ from typing_extensions import override
 from eqsat.rules.rule import FloatClass
 from eqsat.runtime import MeasurementError, Runtime, SessionSettings
 from eqsat.runtime.batch import PLAIN, ModelRun
-from eqsat.verify.judge import Judge, Observation, Runner, Verdict, is_as_unstable, perturbed
+from eqsat.verify.judge import (
+    CheckedInputs,
+    Judge,
+    Observation,
+    Runner,
+    Verdict,
+    is_as_unstable,
+    perturbed,
+)
 from eqsat.verify.sensitivity import Sensitivity
 from eqsat.verify.tolerance import EQUAL, compare, tolerance
 from tests.fuzz.feeds import FINITE_DRAWS, Draw
@@ -77,7 +85,7 @@ def difference(run: Run, found: Mapping[str, np.ndarray], floats: FloatClass, ru
         return f"the outputs are {list(found)} instead of {list(run.outputs)}"
     if not run.is_regular and not floats.keeps_nonfinite:
         return _difference_of_types(run.outputs, found)
-    look = _Look(run, runtime)
+    look = _Look(run, floats, runtime)
     for name, reference in run.outputs.items():
         candidate = found[name]
         if candidate.shape != reference.shape or candidate.dtype != reference.dtype:
@@ -115,10 +123,16 @@ def _difference_of_types(outputs: Mapping[str, np.ndarray], found: Mapping[str, 
 class _Look:
     """The second look at an output: by the float64 truth, and by the original on numbers that mean the same."""
 
-    def __init__(self, run: Run, runtime: Runtime) -> None:
+    def __init__(self, run: Run, floats: FloatClass, runtime: Runtime) -> None:
         self._run = run
         self._runtime = runtime
-        self._judge = Judge(run.path, run.feeds, Plainly(runtime), PLAIN, np.random.default_rng(0))
+        inputs = CheckedInputs(
+            feeds=run.feeds,
+            scalable=frozenset(name for name, array in run.feeds.items() if array.dtype.kind == "f"),
+            is_huge=run.draw in {Draw.HUGE, Draw.MIXED},
+        )
+        rng = np.random.default_rng(0)
+        self._judge = Judge(run.path, inputs, Plainly(runtime), PLAIN, rng, float_class=floats)
         self._variations: list[Mapping[str, np.ndarray]] | None = None
 
     def is_wrong(self, seen: Observation) -> bool:
