@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import traceback
 import zlib
 from collections import Counter
@@ -34,7 +35,7 @@ from tests.fuzz.extraction import by_random_order, by_random_prices
 from tests.fuzz.feeds import ORDINARY_SIZES, SIZES, Draw, feeds_of
 from tests.fuzz.generator import Sample
 from tests.fuzz.growing import FLOATS
-from tests.fuzz.judging import Run, difference, instrumented, is_regular
+from tests.fuzz.judging import Run, difference, instrumented, largest_of
 from tests.fuzz.running import Answer, run_all
 
 if TYPE_CHECKING:
@@ -298,6 +299,7 @@ class _Trial:
                 if isinstance(original, MeasurementError):
                     continue
                 num_runs += 1
+                largest = max(largest_of(feeds), largest_of(original), inside)
                 symbols = {graph.symbols.intern(name): size for name, size in sizes.items()}
                 run = Run(
                     path=self.path,
@@ -305,7 +307,8 @@ class _Trial:
                     feeds=feeds,
                     outputs=original,
                     sensitivities=output_sensitivities(graph, symbols),
-                    is_regular=is_regular(feeds) and is_regular(original) and inside,
+                    is_regular=math.isfinite(largest),
+                    largest=largest,
                 )
                 kind, why = Kind.NO_KERNEL if _NO_KERNEL in str(answer) else Kind.REFUSED, str(answer)
                 if not isinstance(answer, MeasurementError):
@@ -315,13 +318,13 @@ class _Trial:
                     break
         return num_runs
 
-    def _insides(self, plans: Sequence[tuple[Draw, Mapping[str, int], dict[str, np.ndarray]]]) -> list[bool]:
-        """Whether every float on the way is finite, for each of the inputs."""
+    def _insides(self, plans: Sequence[tuple[Draw, Mapping[str, int], dict[str, np.ndarray]]]) -> list[float]:
+        """The largest float on the way, for each of the inputs; infinite where nobody can tell."""
         model = instrumented(self.sample.model)
         if not model:
-            return [False] * len(plans)
+            return [math.inf] * len(plans)
         answers = run_all(self.runtime, [ModelRun(model=model, feeds=feeds) for _, _, feeds in plans])
-        return [not isinstance(answer, MeasurementError) and is_regular(answer) for answer in answers]
+        return [math.inf if isinstance(answer, MeasurementError) else largest_of(answer) for answer in answers]
 
 
 def _some(candidates: Sequence[Candidate], rng: np.random.Generator) -> list[Candidate]:
