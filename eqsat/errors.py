@@ -9,13 +9,15 @@
     ├── VerificationError      5  the result does not compute the same; nothing was written
     ├── BudgetError            6  time or memory ended before any result
     ├── ProviderError          7  the execution provider is not available here
-    └── SayingError            8  all is done, but what there is to say about it could not be written
+    ├── SayingError            8  all is done, but what there is to say about it could not be written
+    └── StorageError           9  OUTPUT, or a file that the run needs, could not be written
 
 The message is one line that names the thing, what is wrong with it and the way out.
 """
 
 from __future__ import annotations
 
+import errno
 from typing import ClassVar
 
 
@@ -66,6 +68,22 @@ class SayingError(EqsatError):
 
     exit_code: ClassVar[int] = 8
 
+
+class StorageError(EqsatError):
+    """A file cannot be written: the disk is full, a quota is reached, the folder has gone."""
+
+    exit_code: ClassVar[int] = 9
+
+    @classmethod
+    def of(cls, error: OSError) -> StorageError | None:
+        """Return the error to show where a system call failed for want of room; None for any other failure."""
+        if error.errno not in _NO_ROOM:
+            return None
+        where = f" for {error.filename}" if error.filename else ""
+        return cls(f"there is no room{where} ({error.strerror}); free some, or set TMPDIR to another folder")
+
+
+_NO_ROOM = frozenset({errno.ENOSPC, errno.EDQUOT, errno.EFBIG})
 
 INTERRUPTED_EXIT_CODE = 130
 

@@ -23,6 +23,7 @@ from eqsat.errors import (
     ModelError,
     ProviderError,
     RulesError,
+    StorageError,
     UsageError,
     VerificationError,
 )
@@ -30,7 +31,16 @@ from eqsat.report import Report
 
 ERROR_KINDS: Final[Mapping[str, type[EqsatError]]] = {
     kind.__name__: kind
-    for kind in (EqsatError, UsageError, ModelError, RulesError, VerificationError, BudgetError, ProviderError)
+    for kind in (
+        EqsatError,
+        UsageError,
+        ModelError,
+        RulesError,
+        VerificationError,
+        BudgetError,
+        ProviderError,
+        StorageError,
+    )
 }
 
 

@@ -17,7 +17,7 @@ from typing import ClassVar, Final, NoReturn
 import typer
 
 from eqsat import signals, streams
-from eqsat.errors import INTERNAL, INTERRUPTED_EXIT_CODE, EqsatError, SayingError
+from eqsat.errors import INTERNAL, INTERRUPTED_EXIT_CODE, EqsatError, SayingError, StorageError
 from eqsat.shown import one_line
 from eqsat.temporary import keep_log
 
@@ -49,8 +49,7 @@ def call(app: typer.Typer, arguments: Sequence[str] | None = None, *, name: str 
     except KeyboardInterrupt:
         return fail("interrupted", INTERRUPTED_EXIT_CODE)
     except Exception as error:  # noqa: BLE001 -- a fault of ours ends as one line and a log, wherever it is
-        said = str(error).partition("\n")[0][:_MAX_SAID]
-        return fail(f"{INTERNAL}{type(error).__name__}: {said}{_log_of(error)}", EqsatError.exit_code)
+        return _fault(error)
     if interruption.is_asked:
         return fail("interrupted", INTERRUPTED_EXIT_CODE)
     return result if isinstance(result, int) else 0
@@ -69,6 +68,15 @@ def fail(message: str, exit_code: int) -> int:
     """Say an error as one line on stderr, and return the exit code."""
     sys.stderr.write(f"eqsat: error: {one_line(message)}\n")
     return exit_code
+
+
+def _fault(error: Exception) -> int:
+    """Say a fault of ours as one line that names the log; a full disk is nobody's fault."""
+    full = StorageError.of(error) if isinstance(error, OSError) else None
+    if full is not None:
+        return fail(str(full), full.exit_code)
+    said = str(error).partition("\n")[0][:_MAX_SAID]
+    return fail(f"{INTERNAL}{type(error).__name__}: {said}{_log_of(error)}", EqsatError.exit_code)
 
 
 def _log_of(error: Exception) -> str:

@@ -13,7 +13,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Final
 
-from eqsat.errors import EqsatError, ModelError, UsageError
+from eqsat.errors import ModelError, StorageError, UsageError
 from eqsat.job import Job
 from ir import atomic_file
 from ir.errors import InvalidModelError
@@ -114,7 +114,7 @@ def write_input_copy(input_path: Path, output_path: Path) -> None:
     Raises:
         UsageError: The output's folder already has other external data under the same name, or the output is the data
             of the input.
-        EqsatError: The output cannot be written.
+        StorageError: The output cannot be written.
     """
     from ir.onnx_file import copy_model
 
@@ -132,7 +132,7 @@ def write_result(model_path: Path, output_path: Path, *, input_path: Path) -> No
 
     Raises:
         UsageError: The output or its external data would overwrite the input's data.
-        EqsatError: The output cannot be written.
+        StorageError: The output cannot be written.
     """
     from ir.onnx_file import move_model
 
@@ -145,12 +145,12 @@ def write_text(path: Path, text: str) -> None:
     """Put ``text`` into ``path``: a regular file in one step, a pipe or a device by writing into it.
 
     Raises:
-        EqsatError: It cannot be written.
+        StorageError: It cannot be written.
     """
     try:
         atomic_file.write_text(path, text)
     except OSError as error:
-        raise EqsatError(f"{path} cannot be written: {error.strerror}") from error
+        raise StorageError(f"{path} cannot be written: {error.strerror}") from error
 
 
 def _check_apart(path: Path, input_path: Path) -> None:
@@ -173,4 +173,4 @@ def _write(put: Callable[[Path, Path], None], source: Path, output_path: Path) -
     except InvalidModelError as error:
         raise ModelError(str(error)) from error
     except OSError as error:
-        raise EqsatError(f"{output_path} cannot be written: {error.strerror}") from error
+        raise StorageError(f"{output_path} cannot be written: {error.strerror}") from error

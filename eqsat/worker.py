@@ -16,7 +16,7 @@ from pathlib import Path
 from types import TracebackType
 from typing import Final, TextIO
 
-from eqsat.errors import INTERNAL, BudgetError, EqsatError, ModelError
+from eqsat.errors import INTERNAL, BudgetError, EqsatError, ModelError, StorageError
 from eqsat.events import Event, Failure, Message, to_line
 from eqsat.job import Job
 from eqsat.report import Report
@@ -67,6 +67,12 @@ def main(arguments: Sequence[str]) -> int:
     except EqsatError as error:
         send(Failure.of(error))
         return error.exit_code
+    except OSError as error:
+        full = StorageError.of(error)
+        if full is None:
+            raise
+        send(Failure.of(full))
+        return full.exit_code
     return 0
 
 

@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-from typing import Final
+from typing import TYPE_CHECKING, Final
 
 import onnx
 import onnx.checker
+import onnx.helper
 import onnx.shape_inference
 import onnx_ir
 from google.protobuf.message import DecodeError
@@ -14,6 +15,9 @@ from ir.checks import DEFAULT_DOMAINS, all_graphs
 from ir.errors import UnsupportedModelError
 from ir.external_data import with_inner_data
 from ir.serialised import cause, forget_foreign_types, proto_of
+
+if TYPE_CHECKING:
+    from collections.abc import Container, Iterable
 
 _SMALL_BYTES: Final = 4096
 """Tensors up to this size take part in inference: shapes and axes may hang on their elements."""
@@ -45,6 +49,7 @@ def infer_types(model: onnx_ir.Model) -> onnx_ir.Model:
 
 def _inferred(proto: onnx.ModelProto, *, strict_mode: bool) -> onnx_ir.Model:
     _forget_negative_sizes(proto)
+    _hide_fragile_nodes(proto)
     found = onnx.shape_inference.infer_shapes(proto, strict_mode=strict_mode, data_prop=True)
     forget_foreign_types(found)
     return onnx_ir.from_proto(found)
@@ -67,6 +72,35 @@ def _forget_negative_sizes(proto: onnx.ModelProto) -> None:
             for dim in value.type.tensor_type.shape.dim:
                 if dim.dim_value < 0:
                     dim.ClearField("dim_value")
+
+
+_FRAGILE: Final = frozenset(
+    {("", "EyeLike"), ("", "RegexFullMatch"), ("ai.onnx.ml", "LabelEncoder"), ("ai.onnx.ml", "DictVectorizer")}
+)
+"""Operators whose inference reads the type of their input without asking whether there is one: a native crash."""
+
+_NOWHERE: Final = "eqsat.unknown"
+"""A domain of which inference knows no operator, so that it passes over what stands in it."""
+
+
+def _hide_fragile_nodes(proto: onnx.ModelProto) -> None:
+    """Keep from inference the nodes that crash it where their input is not typed by the file itself."""
+    for graph in all_graphs(proto):
+        values = (*graph.input, *graph.value_info)
+        typed = {value.name for value in values if value.type.tensor_type.elem_type}
+        typed.update(tensor.name for tensor in graph.initializer)
+        _hide(graph.node, typed)
+    for function in proto.functions:
+        _hide(function.node, set())
+    for holder in (proto, *proto.functions):
+        holder.opset_import.append(onnx.helper.make_opsetid(_NOWHERE, 1))
+
+
+def _hide(nodes: Iterable[onnx.NodeProto], typed: Container[str]) -> None:
+    for node in nodes:
+        domain = "" if node.domain in DEFAULT_DOMAINS else node.domain
+        if (domain, node.op_type) in _FRAGILE and not all(name in typed for name in node.input if name):
+            node.domain = _NOWHERE
 
 
 def _forget_types(model: onnx_ir.Model) -> None:

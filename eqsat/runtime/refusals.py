@@ -15,7 +15,6 @@ _WHILE_LOADING: Final = re.compile(r"Load model from .*? failed:", re.DOTALL)
 _NOT_HERE: Final = (
     "is not a registered function/op",
     "No Op registered for",
-    "No opset import for domain",
     "Unsupported model IR version",
     "only *guarantees* support for models stamped",
 )

@@ -177,8 +177,16 @@ class Agreement:
                     outcome.is_evaluated = False
 
     def _take_form(self, handle: int, enode: ENode, value: Value, owned: frozenset[int]) -> None:
-        """Compare a further form of a value with that value."""
+        """Compare a further form of a value with that value.
+
+        Next to numbers at the end of their range every other is rounded away. There only what is infinite or NaN is
+        compared, and nothing where a rule may overflow on one side alone: it is looked at what it makes of constants.
+        """
         is_by_kind = any(self._parts.parts[index].drawn.has_extremes for index in owned)
+        if is_by_kind and not self._floats.keeps_nonfinite:
+            for index in owned:
+                self._outcomes[index].unknown = "numbers are so large that either side may overflow"
+            return
         message = self._compare(self.values[handle], value, is_by_kind=is_by_kind)
         for index in owned if message is not None else ():
             if message:
@@ -217,11 +225,7 @@ class Agreement:
         return self._floats in {FloatClass.FINITE, FloatClass.APPROXIMATES} and not _is_finite(value)
 
     def _compare(self, expected: Value, found: Value, *, is_by_kind: bool) -> str | None:
-        """Return what differs, empty where nothing does; None for what is no tensor.
-
-        Sums in another order differ as much as their largest term is rounded. Next to numbers at the end of their range
-        that is everything, so that only what is infinite or NaN is compared there.
-        """
+        """Return what differs, empty where nothing does; None for what is no tensor."""
         if not isinstance(expected, np.ndarray) or not isinstance(found, np.ndarray):
             return None
         is_float = expected.dtype.kind == "f" and expected.dtype == found.dtype and expected.shape == found.shape

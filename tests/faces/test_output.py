@@ -15,7 +15,7 @@ import onnx.numpy_helper
 import pytest
 
 from eqsat import output
-from eqsat.errors import EqsatError, ModelError, UsageError
+from eqsat.errors import EqsatError, ModelError, StorageError, UsageError
 from eqsat.job import Job
 from eqsat.report import Report, Status
 from eqsat.scratch import keep_best, read_best
@@ -215,3 +215,20 @@ def test_a_best_has_a_model_where_its_report_says_so(tmp_path: Path, status: Sta
 
 def _write(path: Path, text: str) -> None:
     path.write_text(text)
+
+
+def test_a_disk_without_room_has_an_exit_code_of_its_own(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def full(*_: object, **__: object) -> None:
+        raise OSError(errno.ENOSPC, "No space left on device", "x.tmp")
+
+    monkeypatch.setattr("ir.atomic_file.write_text", full)
+    with pytest.raises(StorageError, match="No space left") as caught:
+        output.write_text(tmp_path / "report.json", "{}")
+    assert caught.value.exit_code == 9
+
+
+@pytest.mark.parametrize(("number", "is_full"), [(errno.ENOSPC, True), (errno.EDQUOT, True), (errno.EACCES, False)])
+def test_only_want_of_room_is_a_storage_error(number: int, *, is_full: bool) -> None:
+    found = StorageError.of(OSError(number, "what it is", "/somewhere/file"))
+    assert (found is not None) == is_full
+    assert found is None or "/somewhere/file" in str(found)

@@ -3,11 +3,15 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from pathlib import Path
 
+import onnx
 import pytest
+from onnx.parser import parse_model
 
 from ir.graph import AttributeValue
 from ir.inference import TypeInference, TypeInferenceError
+from ir.reader import read
 from ir.types import Symbols, TensorType
 
 F, I64, BOOL = 1, 7, 9
@@ -86,3 +90,31 @@ def test_equal_symbols_cancel_in_a_reshape() -> None:
     assert _infer("Reshape", _float(-2000, 2, 3), attributes={"shape": (6, -2000)}) == (_float(6, -2000),)
     with pytest.raises(TypeInferenceError):
         _infer("Reshape", _float(-2000, 2, 3), attributes={"shape": (7, -2000)})
+
+
+@pytest.mark.parametrize(
+    "node",
+    [
+        "EyeLike <dtype: int = 7> (x)",
+        'RegexFullMatch <pattern: string = "a"> (x)',
+        'ai.onnx.ml.LabelEncoder <classes_strings: strings = ["a"]> (x)',
+        'ai.onnx.ml.DictVectorizer <string_vocabulary: strings = ["a"]> (x)',
+    ],
+)
+def test_a_node_behind_an_unknown_operator_does_not_crash_inference(node: str, tmp_path: Path) -> None:
+    opsets = '"" : 20, "custom" : 1, "ai.onnx.ml" : 1'
+    nodes = f"x = custom.What(a) y = {node}"
+    text = f"<ir_version: 8, opset_import: [{opsets}]> g (float[2,3] a) => (int64[n] y) {{ {nodes} }}"
+    path = tmp_path / "model.onnx"
+    onnx.save(parse_model(text), path)
+    graph = read(path)
+    assert graph.outputs == ("y",)
+    assert "x" not in graph.types
+
+
+def test_such_a_node_is_typed_where_its_input_is(tmp_path: Path) -> None:
+    nodes = "x = EyeLike <dtype: int = 7> (a) y = Neg (x)"
+    text = f'<ir_version: 8, opset_import: ["" : 20]> g (float[2,3] a) => (int64[n,m] y) {{ {nodes} }}'
+    path = tmp_path / "model.onnx"
+    onnx.save(parse_model(text), path)
+    assert read(path).types["x"] == TensorType(7, (2, 3))
