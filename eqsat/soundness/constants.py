@@ -41,7 +41,9 @@ def loss(operator: str, inputs: Sequence[np.ndarray | None], output: np.ndarray)
     with np.errstate(all="ignore"):
         wide = exactly(*(part.astype(np.longdouble) for part in parts))
         largest = np.abs(wide).max()
-        if not is_square and 0 < largest < kind.tiny and all(np.abs(part).max() >= kind.tiny for part in parts):
-            return f"a constant vanishes: its largest element is {float(largest):.3g}, and its parts are normal numbers"
+        if largest < kind.tiny:
+            is_lost = not is_square and largest > 0 and all(np.abs(part).max() >= kind.tiny for part in parts)
+            said = f"a constant vanishes: its largest element is {float(largest):.3g}, and its parts are normal numbers"
+            return said if is_lost else ""
         is_off = np.abs(output - wide) > _SLACK * kind.eps * largest
     return "a constant loses what its parts say" if bool(is_off.any()) else ""
