@@ -7,7 +7,11 @@ from dataclasses import replace
 from typing import TypeAlias
 
 import onnx
+import onnx_ir
 
+from eqsat.errors import EqsatError
+from ir.reader import graph_of
+from tests.fuzz.feeds import ORDINARY_SIZES as SIZED
 from tests.fuzz.generator import Sample
 from tests.fuzz.growing import Input, Type
 
@@ -63,19 +67,14 @@ def _smaller(sample: Sample) -> Iterator[Sample]:
 def _types(model: onnx.ModelProto) -> dict[str, Type]:
     """Types of all values as far as they are known; unknown sizes become a symbol."""
     try:
-        inferred = onnx.shape_inference.infer_shapes(model, data_prop=True)
-    except (onnx.shape_inference.InferenceError, RuntimeError, ValueError):
-        inferred = model
-    found: dict[str, Type] = {}
-    for value in (*inferred.graph.input, *inferred.graph.value_info, *inferred.graph.output):
-        tensor = value.type.tensor_type
-        if value.type.HasField("tensor_type") and tensor.HasField("shape"):
-            dims = [dim.dim_value if dim.HasField("dim_value") else dim.dim_param for dim in tensor.shape.dim]
-            known = tuple(dim if isinstance(dim, int) or dim in {"N", "M", "K", "L"} else "L" for dim in dims)
-            found[value.name] = Type(tensor.elem_type, known)
-    for tensor in inferred.graph.initializer:
-        found.setdefault(tensor.name, Type(tensor.data_type, tuple(tensor.dims)))
-    return found
+        graph = graph_of(onnx_ir.from_proto(model))
+    except (EqsatError, ValueError):
+        return {}
+    names = {symbol: name for name in graph.symbols.names() if (symbol := graph.symbols.intern(name)) and name in SIZED}
+    return {
+        name: Type(type_.dtype, tuple(dim if dim >= 0 else names.get(dim, "L") for dim in type_.shape))
+        for name, type_ in graph.types.items()
+    }
 
 
 def _rebuilt(

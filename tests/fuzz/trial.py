@@ -285,7 +285,7 @@ class _Trial:
         rewritten: Sequence[_Rewritten],
     ) -> int:
         is_clean = _is_clean(self.sample.model)
-        insides = self._insides(plans)
+        insides = self._insides(graph, plans)
         num_runs = 0
         for each in rewritten:
             if is_clean and not self.setting.has_provider_operators:
@@ -318,11 +318,11 @@ class _Trial:
                     break
         return num_runs
 
-    def _insides(self, plans: Sequence[tuple[Draw, Mapping[str, int], dict[str, np.ndarray]]]) -> list[float]:
+    def _insides(
+        self, graph: Graph, plans: Sequence[tuple[Draw, Mapping[str, int], dict[str, np.ndarray]]]
+    ) -> list[float]:
         """The largest float on the way, for each of the inputs; infinite where nobody can tell."""
-        model = instrumented(self.sample.model)
-        if not model:
-            return [math.inf] * len(plans)
+        model = instrumented(self.sample.model, {name: type_.dtype for name, type_ in graph.types.items()})
         answers = run_all(self.runtime, [ModelRun(model=model, feeds=feeds) for _, _, feeds in plans])
         return [math.inf if isinstance(answer, MeasurementError) else largest_of(answer) for answer in answers]
 
