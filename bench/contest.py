@@ -111,6 +111,7 @@ class Contest:
         settings: The session of the original.
         effort: How long it may take.
         folder: Existing folder for the models of the contenders.
+        arguments: Of our own command besides those for threads, provider and time.
         clock: Seconds on the runtime's clock.
     """
 
@@ -121,6 +122,7 @@ class Contest:
     settings: SessionSettings
     effort: Effort
     folder: Path
+    arguments: Sequence[str] = ()
     clock: Callable[[], float] = time.monotonic
 
     def run(self, name: str, model_class: str, *, peers: Sequence[Peer], peer_type: str) -> ModelRow:
@@ -157,7 +159,7 @@ class Contest:
         report_path = self.folder / f"{OURS}.json"
         command = [sys.executable, "-m", "eqsat.run", str(self.source), str(target), "--json", str(report_path)]
         command += ["--threads", str(self.settings.threads), "--provider", ",".join(self.settings.providers)]
-        command += ["--time-budget", f"{self.effort.time_budget_s:g}s", "--quiet"]
+        command += ["--time-budget", f"{self.effort.time_budget_s:g}s", "--quiet", *self.arguments]
         start_s = self.clock()
         ended = run_command(command, timeout_s=max(self.effort.timeout_s, 2 * self.effort.time_budget_s))
         seconds = self.clock() - start_s

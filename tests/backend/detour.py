@@ -8,16 +8,14 @@ from typing import Final
 
 import numpy as np
 
-from eqsat.egraph.enode import ENode
 from eqsat.egraph.rebuild import rebuild
 from eqsat.egraph.session import Session
-from eqsat.extraction.greedy import greedy_dag
-from eqsat.extraction.problem import ExtractionProblem
 from eqsat.rules import RuleBook
 from ir.assembly import assemble
 from ir.availability import available_operators
 from ir.onnx_file import write_model
 from ir.reader import read
+from tests.fuzz.extraction import by_random_prices
 
 MAX_ROUNDS: Final = 3
 MAX_CANDIDATES: Final = 200
@@ -51,26 +49,7 @@ def detour(source: Path, target: Path, rules: RuleBook, mode: Mode, seed: int = 
                 break
             session.apply(candidates[:MAX_CANDIDATES])
     assert not session.refused, session.refused
-    choice = random_choice(session, np.random.default_rng(seed))
+    choice = by_random_prices(session, np.random.default_rng(seed))
     rebuilt = rebuild(session, choice)
     write_model(assemble(graph, rebuilt.nodes, rebuilt.constants, rebuilt.types), target, is_durable=False)
     return sorted(rebuilt.origins)
-
-
-def random_choice(session: Session, rng: np.random.Generator) -> dict[int, ENode]:
-    """Return an acyclic choice of e-nodes by random prices; what rules made is cheap, so that it is chosen."""
-    handles = [handle for handle, _ in session.eclasses()]
-    number = {handle: index for index, handle in enumerate(handles)}
-    canonical = session.mirror.canonical
-    enodes = [(number[handle], enode) for handle, members in session.eclasses() for enode in members]
-    made = session.mirror.origins
-    wanted = [*session.encoding.roots, *(session.encoding.values[name] for name in sorted(session.encoding.pinned))]
-    problem = ExtractionProblem(
-        node_class=[eclass for eclass, _ in enodes],
-        children=[tuple(sorted({number[canonical[child]] for child in enode.children})) for _, enode in enodes],
-        cost_us=[float(rng.uniform(0.0, 0.1 if enode in made else 1.0)) for _, enode in enodes],
-        num_classes=len(handles),
-        roots=tuple(number[canonical[handle]] for handle in wanted),
-    )
-    selection = greedy_dag(problem)
-    return {handles[eclass]: enodes[index][1] for eclass, index in selection.choice.items()}

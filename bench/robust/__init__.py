@@ -1,0 +1,1 @@
+"""What must hold when things go wrong: damaged files, hostile databases, full disks, kills at random moments."""
