@@ -18,6 +18,8 @@ if TYPE_CHECKING:
     from ir.graph import AttributeValue
 
 
+_MATRIX: Final = 2
+
 _SINCE_CHAIN: Final = 7
 """Opset from which on operators broadcast as the chain of a normalisation needs."""
 
@@ -40,7 +42,7 @@ def _reshape(
     """Reshape to a constant where 0 (copy) and -1 (the rest) can say it, else to a computed shape.
 
     What is the rest cannot be told where a copied dimension is 0 at run time, so there axes of size 1 that come or go
-    are said as such.
+    are said as such, and rows that are made of all axes but the first too.
     """
     target = _dims(attributes["shape"])
     source_type = around.type_of(inputs[0])
@@ -62,6 +64,9 @@ def _reshape(
         for op_type, axes in (("Unsqueeze", _new_ones(source, target)), ("Squeeze", _new_ones(target, source))):
             if axes is not None:
                 return _with_axes(op_type, inputs[0], outputs, axes, around)
+    if num_unknown and is_copied and len(target) == _MATRIX and entries[0] == 0:
+        node = RawNode(op_type="Flatten", domain="", inputs=inputs[:1], outputs=outputs, attributes={"axis": 1})
+        return Written(nodes=(node,), constants={})
     if num_unknown > 1:
         return _computed(operator, inputs, outputs, target, around)
     entries = [-1 if dim < 0 else dim for dim in entries]

@@ -9,6 +9,8 @@ from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from typing import Final
 
+import numpy as np
+
 from eqsat.errors import UsageError
 from eqsat.verify.errors import UnsupportedInputError
 from ir.graph import Graph
@@ -303,6 +305,28 @@ def _totals(
     if not past or not present:
         return {}
     return {symbol: past[0] + present[0] for symbol in totals if symbol not in fixed}
+
+
+def contradiction(graph: Graph, sizes: Mapping[int, int], outputs: Mapping[str, np.ndarray]) -> str:
+    """Return in what outputs are of another shape than ONNX's inference says, one line; empty where in nothing.
+
+    ONNX Runtime gives a reduction of an empty tensor that counts its axes from the back the shape of its input. What a
+    model computes there says nothing of what it should.
+
+    Args:
+        graph: The model.
+        sizes: Sizes by symbol.
+        outputs: What ONNX Runtime gave for it, by name.
+    """
+    for name, array in outputs.items():
+        type_ = graph.types.get(name)
+        if type_ is None:
+            continue
+        dims = [dim if dim >= 0 else sizes.get(dim, dim) for dim in type_.shape]
+        is_other = any(dim >= 0 and dim != size for dim, size in zip(dims, array.shape, strict=False))
+        if len(dims) != array.ndim or is_other:
+            return f"ONNX Runtime gives output {name!r} the shape {list(array.shape)}, which ONNX does not"
+    return ""
 
 
 _OPERATIONS: Final[Mapping[type[ast.operator], Callable[[int, int], int]]] = {

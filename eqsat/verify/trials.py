@@ -19,6 +19,7 @@ from eqsat.verify.content import Role
 from eqsat.verify.inputs import InputSpec, random_feeds
 from eqsat.verify.judge import Runner
 from eqsat.verify.plan import InputPlan
+from eqsat.verify.sizes import contradiction
 from ir.interface import unseeded_random_operators
 
 MAX_EXTRA_BYTES: Final = 512 * 1024**2
@@ -277,6 +278,10 @@ class _Maker:
         except MeasurementError as error:
             self._message = self._message or str(error)
             self._skipped.append(SkippedSize(sizes=frame.named(sizes), message=str(error)))
+            return False
+        strange = contradiction(frame.plan.graph, sizes, expected) if 0 in sizes.values() else ""
+        if strange:
+            self._skipped.append(SkippedSize(sizes=frame.named(sizes), message=strange))
             return False
         self._num_bytes += sum(array.nbytes for array in expected.values())
         self._trials.append(Trial(number=self._number, draw=draw, symbols=sizes, feeds=feeds, expected=expected))

@@ -27,7 +27,7 @@ from eqsat.runtime import MeasurementError, Runtime
 from eqsat.runtime.batch import ModelRun
 from eqsat.verify.inputs import input_specs, random_feeds
 from eqsat.verify.sensitivity import output_sensitivities
-from eqsat.verify.sizes import default_sizes
+from eqsat.verify.sizes import contradiction, default_sizes
 from ir.assembly import assemble
 from ir.availability import available_operators
 from ir.reader import read
@@ -296,11 +296,11 @@ class _Trial:
                     continue
             answers = run_all(self.runtime, [ModelRun(model=each.model, feeds=feeds) for _, _, feeds in plans])
             for (draw, sizes, feeds), original, inside, answer in zip(plans, originals, insides, answers, strict=True):
-                if isinstance(original, MeasurementError):
+                symbols = {graph.symbols.intern(name): size for name, size in sizes.items()}
+                if isinstance(original, MeasurementError) or contradiction(graph, symbols, original):
                     continue
                 num_runs += 1
                 largest = max(largest_of(feeds), largest_of(original), inside)
-                symbols = {graph.symbols.intern(name): size for name, size in sizes.items()}
                 run = Run(
                     path=self.path,
                     draw=draw,
