@@ -150,7 +150,8 @@ def is_telling(drawn: Drawn) -> bool:
 
 def simplified(drawn: Drawn, rng: np.random.Generator) -> Drawn:
     """Return an instance whose constant numbers, wherever any would do, are small and exact."""
-    return replace(drawn, leaves={name: _simplified(leaf, rng) for name, leaf in drawn.leaves.items()})
+    leaves = {name: _simplified(leaf, rng) for name, leaf in drawn.leaves.items()}
+    return replace(drawn, leaves=leaves, has_extremes=False)
 
 
 def _simplified(leaf: Leaf, rng: np.random.Generator) -> Leaf:

@@ -27,7 +27,7 @@ def book(result: str = "x", name: str = "neg-twice") -> RuleBook:
 
 def alive(kind: type) -> int:
     gc.collect()
-    return sum(isinstance(each, kind) for each in gc.get_objects())
+    return sum(type(each) is kind for each in gc.get_objects())
 
 
 def test_rules_that_are_read_again_leave_nothing_behind() -> None:

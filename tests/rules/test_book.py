@@ -77,7 +77,7 @@ REWRITE = '(rewrite (Relu x) x :ruleset opt :name "n")'
     [
         (REWRITE, "r:1:1: this rewrite has no `; SOURCE` comment above it"),
         (rule("SOURCE s", REWRITE), "r:2:1: this rewrite has no `; FLOATS` comment above it"),
-        (rule("SOURCE s|FLOATS exactly", REWRITE), "r:2:1: `exactly` is no float class; write one of: exact, reass"),
+        (rule("SOURCE s|FLOATS exactly", REWRITE), "r:2:1: `exactly` is no float class; write one of: exact, rounds"),
         (rule("SOURCE s|FLOATS exact", "\n" + REWRITE), "r:4:1: this rewrite has no `; SOURCE`"),
         (rule("SOURCE s|FLOATS", REWRITE), "r:2:1: `FLOATS` says nothing"),
         (rule("SOURCE s|SOURCE t|FLOATS exact", REWRITE), "r:2:1: `SOURCE` stands here for the second time"),
