@@ -161,3 +161,14 @@ def _stripped(model: onnx.ModelProto) -> list[tuple[str, list[tuple[str, object]
 
 def _plain(value: object) -> object:
     return numpy_helper.to_array(value).tolist() if isinstance(value, onnx.TensorProto) else value
+
+
+def test_what_is_written_into_onnx_s_own_domain_is_known_there() -> None:
+    rows = [row for row in OPERATORS.values() if row.is_provider and not row.domain]
+    assert rows
+    for row in rows:
+        recipe = RECIPES[row.name]
+        types = {f"x{position}": type_ for position, type_ in enumerate(recipe.inputs) if type_ is not None}
+        around = Surroundings(opset=17, type_of=types.get)
+        written = write_node(row.name, tuple(types), ("y0",), _attributes(row, recipe), around)
+        assert all(onnx.defs.has(node.op_type, 17, node.domain) for node in written.nodes)
