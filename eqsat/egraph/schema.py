@@ -66,6 +66,7 @@ FACTS_TEXT: Final = """
 (relation moderate (Tensor))
 (relation sizeable (Tensor))
 (relation steady (Tensor))
+(relation scalable (Tensor))
 (relation root (Tensor))
 (relation sibling (Tensor Tensor Tensor i64 i64))
 """
@@ -77,7 +78,7 @@ Three speak of what a constant holds: ``(equal-halves c)`` where the two halves 
 
 Five more speak of how large its elements are: none is larger than ``(magnitude c)``, none but zero is smaller than
 ``(least c)``, one is at least ``(peak c)``; ``(nonzero c)`` and ``(non-negative c)``. What follows from them,
-``moderate``, ``sizeable`` and ``steady``, is defined by the rules that ship.
+``moderate``, ``sizeable``, ``steady`` and ``scalable``, is defined by the rules that ship.
 
 A union may join two types that differ where one has a symbol and the other a number: both are true of the value, so
 either may stand. Types that contradict each other are found by the session, which knows the rule to blame.

@@ -453,7 +453,7 @@ class Drawing:
         return self._sizes.pick(choices) if self._sizes.chance(0.4) else choices[0]
 
 
-_RANGES: Final = ("magnitude", "least", "peak", "nonzero", "non-negative", "moderate", "sizeable", "steady")
+_RANGES: Final = ("magnitude", "least", "peak", "nonzero", "non-negative", "moderate", "sizeable", "steady", "scalable")
 """Facts of how large the elements of a constant are."""
 
 _SHAPED: Final = frozenset({"ConstantOfShape", "Expand"})
