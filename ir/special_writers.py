@@ -41,8 +41,8 @@ def _reshape(
 ) -> Written:
     """Reshape to a constant where 0 (copy) and -1 (the rest) can say it, else to a computed shape.
 
-    What is the rest cannot be told where a copied dimension is 0 at run time, so there axes of size 1 that come or go
-    are said as such, and rows that are made of all axes but the first too.
+    What is the rest cannot be told where another dimension is 0, so there axes of size 1 that come or go are said as
+    such, and rows that are made of all axes but the first too.
     """
     target = _dims(attributes["shape"])
     source_type = around.type_of(inputs[0])
@@ -60,14 +60,14 @@ def _reshape(
             raise UnwritableError(f"Reshape to {target} needs allowzero, which opset {around.opset} has not")
         entries[literal_zeros[0]] = -1
     is_copied = any(entry == 0 > dim for entry, dim in zip(entries, target, strict=True))
-    if num_unknown > 1 or (num_unknown and is_copied):
+    if num_unknown > 1 or (num_unknown and (is_copied or 0 in target)):
         for op_type, axes in (("Unsqueeze", _new_ones(source, target)), ("Squeeze", _new_ones(target, source))):
             if axes is not None:
                 return _with_axes(op_type, inputs[0], outputs, axes, around)
     if num_unknown and is_copied and len(target) == _MATRIX and entries[0] == 0:
         node = RawNode(op_type="Flatten", domain="", inputs=inputs[:1], outputs=outputs, attributes={"axis": 1})
         return Written(nodes=(node,), constants={})
-    if num_unknown > 1:
+    if num_unknown > 1 or (num_unknown and 0 in target):
         return _computed(operator, inputs, outputs, target, around)
     entries = [-1 if dim < 0 else dim for dim in entries]
     if around.opset < 5:
@@ -150,7 +150,7 @@ def _computed(
         if dim >= 0:
             constants[part] = np.array([dim], dtype=np.int64)
             continue
-        if dim not in around.symbol_sources and operator.name == "Reshape" and not is_rest_taken:
+        if dim not in around.symbol_sources and operator.name == "Reshape" and not is_rest_taken and 0 not in entries:
             is_rest_taken = True
             constants[part] = np.array([-1], dtype=np.int64)
             continue

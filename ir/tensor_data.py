@@ -25,6 +25,7 @@ _TENSOR: Final = onnx.TensorProto.DESCRIPTOR
 KNOWN_TYPES: Final = frozenset(onnx.TensorProto.DataType.values()) - {onnx.TensorProto.UNDEFINED}
 """Element types that a tensor may have, as far as this ONNX knows."""
 
+_DATA_FIELDS: Final = tuple(f"{kind}_data" for kind in ("float", "int32", "string", "int64", "double", "uint64", "raw"))
 _ENTRIES_PER_ELEMENT: Final = {
     **dict.fromkeys((onnx.TensorProto.COMPLEX64, onnx.TensorProto.COMPLEX128), Fraction(2)),
     **{
@@ -137,13 +138,16 @@ def _check_inner(tensor: onnx.TensorProto) -> None:
     count = _num_elements(tensor)
     if tensor.data_type not in KNOWN_TYPES:
         return  # of a newer ONNX: how many bytes it needs is not known here
-    if tensor.HasField("raw_data"):
+    field = "raw_data" if tensor.HasField("raw_data") else onnx.helper.tensor_dtype_to_field(tensor.data_type)
+    others = [other for other in _DATA_FIELDS if other != field and len(getattr(tensor, other))]
+    if others:
+        raise InvalidModelError(f"elements in {others[0]} beside those in {field}")
+    if field == "raw_data":
         size = len(tensor.raw_data)
         if size != num_bytes(tensor):
             raise InvalidModelError(f"{size} bytes of data where {list(tensor.dims)} needs {num_bytes(tensor)}")
         return
     needed = math.ceil(count * _ENTRIES_PER_ELEMENT.get(tensor.data_type, 1))
-    field = onnx.helper.tensor_dtype_to_field(tensor.data_type)
     if len(getattr(tensor, field)) != needed:
         raise InvalidModelError(
             f"{len(getattr(tensor, field))} elements in {field} where {list(tensor.dims)} needs {needed}"

@@ -14,7 +14,7 @@ import numpy as np
 from eqsat.errors import UsageError
 from eqsat.verify.errors import UnsupportedInputError
 from ir.graph import Graph
-from ir.interface import tensor_dtype
+from ir.interface import op_type, tensor_dtype
 from ir.types import TensorType
 
 NUM_SIZES: Final = 3
@@ -307,17 +307,23 @@ def _totals(
     return {symbol: past[0] + present[0] for symbol in totals if symbol not in fixed}
 
 
-def contradiction(graph: Graph, sizes: Mapping[int, int], outputs: Mapping[str, np.ndarray]) -> str:
-    """Return in what outputs are of another shape than ONNX's inference says, one line; empty where in nothing.
+_RECURRENT: Final = frozenset({"LSTM", "GRU", "RNN"})
 
-    ONNX Runtime gives a reduction of an empty tensor that counts its axes from the back the shape of its input. What a
-    model computes there says nothing of what it should.
+
+def contradiction(graph: Graph, sizes: Mapping[int, int], outputs: Mapping[str, np.ndarray]) -> str:
+    """Return why outputs at sizes of which one is 0 say nothing of what they should be, one line; empty: they do.
+
+    ONNX Runtime gives a reduction of an empty tensor that counts its axes from the back the shape of its input, and the
+    last states of a recurrence of no steps are whatever lay in their memory.
 
     Args:
         graph: The model.
         sizes: Sizes by symbol.
         outputs: What ONNX Runtime gave for it, by name.
     """
+    recurrent = next((kind for node in graph.nodes if (kind := op_type(node)) in _RECURRENT), "")
+    if recurrent:
+        return f"ONNX Runtime leaves the last states of {recurrent} of no steps unset"
     for name, array in outputs.items():
         type_ = graph.types.get(name)
         if type_ is None:

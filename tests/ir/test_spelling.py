@@ -175,6 +175,14 @@ def test_new_reshapes_of_nothing_run(op_type: str, shape: Any, axes: list[int], 
         assert_same_results(model, new, {"x": np.ones(dims, dtype=np.float32)})
 
 
+def test_a_new_reshape_beside_a_dimension_of_0_that_is_known_runs(tmp_path: Path) -> None:
+    node = N("Squeeze", ["x", "a"], ["y"])
+    model = make_model([node], [value("x", (0, 1, "m"))], [onnx.ValueInfoProto(name="y")], {"a": _ints(1)})
+    new = _in_new_words(read_proto(model, tmp_path), tmp_path)
+    for m in (0, 3):
+        assert_same_results(model, new, {"x": np.ones((0, 1, m), dtype=np.float32)})
+
+
 def test_new_reshapes_to_computed_shapes_of_nothing_have_these_shapes(tmp_path: Path) -> None:
     nodes = [N("Shape", ["t"], ["s"]), N("Reshape", ["x", "s"], ["y"], allowzero=1)]
     inputs = [value("x", ("n", "m", 2)), value("t", ("m", 2, "n"))]

@@ -58,6 +58,12 @@ def test_indices_stay_inside_the_table(tmp_path: Path, before: list[onnx.NodePro
     assert (found.min(), found.max() + 1) == (low, high)
 
 
+def test_any_number_is_an_index_into_nothing(tmp_path: Path) -> None:
+    nothing = {"table": np.zeros((0, 2), np.float32)}
+    graph = graph_of(tmp_path, [node("Gather", "table x", "y")], constants=nothing)
+    assert feeds_of(graph)["x"].dtype == np.int64
+
+
 def test_the_smallest_of_two_tables_bounds_an_index(tmp_path: Path) -> None:
     nodes = [node("Gather", "big x", "p"), node("Gather", "small x", "q"), node("Add", "p q", "y")]
     graph = graph_of(tmp_path, nodes, constants={"big": weights(100, 2), "small": weights(2, 2)})

@@ -4,10 +4,12 @@ from __future__ import annotations
 
 from pathlib import Path
 
+import numpy as np
 import pytest
 
 from eqsat.errors import UsageError
 from eqsat.verify import UnsupportedInputError, default_sizes, verification_sizes
+from eqsat.verify.sizes import contradiction
 from ir.graph import Graph
 from ir.reader import read
 from tests.verify.models import FLOAT, INT64, Dims, node, save
@@ -95,3 +97,10 @@ def test_an_unknown_rank_needs_the_users_shape(tmp_path: Path) -> None:
 def test_names_that_come_to_no_size_are_mere_names(tmp_path: Path, name: str) -> None:
     graph = graph_of(tmp_path, ("batch", name))
     assert by_name(graph, default_sizes(graph, {})) == {"batch": 1, name: 4}
+
+
+def test_the_last_states_of_a_recurrence_of_no_steps_say_nothing(tmp_path: Path) -> None:
+    weights = {"w": np.ones((1, 8, 3), np.float32), "r": np.ones((1, 8, 2), np.float32)}
+    nodes = [node("LSTM", "x w r", "steps h", hidden_size=2)]
+    path = save(tmp_path / "m.onnx", nodes, [("x", FLOAT, ("n", 1, 3))], [("h", FLOAT, (1, 1, 2))], weights)
+    assert "LSTM of no steps" in contradiction(read(path), {-1: 0}, {"h": np.zeros((1, 1, 2), np.float32)})
