@@ -109,6 +109,18 @@ def made_with(*libraries: str) -> dict[str, Any]:
     }
 
 
+def add_timing_arguments(parser: argparse.ArgumentParser, time_budget_s: float) -> None:
+    """Add what every benchmark that times models takes: provider, threads, how long, and where results go."""
+    parser.add_argument("--provider", default=CPU_PROVIDER, help="ONNX Runtime's name of the provider")
+    parser.add_argument("--threads", type=int, default=2, help="intra-op threads of every session")
+    parser.add_argument("--pairs", type=int, default=16, help="fresh pairs of sessions at most")
+    parser.add_argument("--rounds", type=int, default=15, help="interleaved rounds in each pair")
+    parser.add_argument("--max-seconds", type=float, default=math.inf, help="timing of one model at most")
+    parser.add_argument("--time-budget", type=float, default=time_budget_s, help="seconds that our optimiser gets")
+    parser.add_argument("--timeout", type=float, default=DEFAULT_TIMEOUT_S, help="seconds that a peer gets")
+    parser.add_argument("--json", type=Path, help="write the results to this file, anew after every model")
+
+
 def parse_arguments(arguments: Sequence[str]) -> argparse.Namespace:
     """Return the parsed command line."""
     everything = ",".join(spec.name for spec in models.list_models())
@@ -116,15 +128,8 @@ def parse_arguments(arguments: Sequence[str]) -> argparse.Namespace:
     parser.add_argument("--models", default=everything, help="names with commas between; all by default")
     parser.add_argument("--size", choices=[size.value for size in Size], default=Size.FULL.value)
     parser.add_argument("--opset", type=int, choices=models.OPSETS, default=models.DEFAULT_OPSET)
-    parser.add_argument("--provider", default=CPU_PROVIDER, help="ONNX Runtime's name of the provider")
-    parser.add_argument("--threads", type=int, default=2, help="intra-op threads of every session")
-    parser.add_argument("--pairs", type=int, default=16, help="fresh pairs of sessions at most")
-    parser.add_argument("--rounds", type=int, default=15, help="interleaved rounds in each pair")
-    parser.add_argument("--max-seconds", type=float, default=math.inf, help="timing of one model at most")
-    parser.add_argument("--time-budget", type=float, default=180.0, help="seconds that our optimiser gets")
-    parser.add_argument("--timeout", type=float, default=DEFAULT_TIMEOUT_S, help="seconds that a peer gets")
+    add_timing_arguments(parser, time_budget_s=180.0)
     parser.add_argument("--peers", default=",".join(peer.name for peer in PEERS), help="names with commas; '' for none")
-    parser.add_argument("--json", type=Path, help="write the results to this file, anew after every model")
     parsed = parser.parse_args(arguments)
     unknown = set(filter(None, parsed.peers.split(","))) - {peer.name for peer in PEERS}
     if unknown:

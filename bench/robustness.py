@@ -154,9 +154,14 @@ def _judged(seed: int, kind: str, job: Job, runtime: Runtime) -> Row:
         )
         return Row(part=part, name=kind, end="exit 1", fault="an internal error", detail=detail)
     refusal = runs(runtime, target)
-    fault = "" if not refusal or _is_unknown_here(refusal) else "an output that does not run"
+    fault = _fault_of_refused(refusal)
     detail = f"seed {seed}: {report.status}: {_line(report.reason)} {_line(refusal)}"
     return Row(part=part, name=kind, end=f"exit 0, {report.status}", fault=fault, detail=detail)
+
+
+def _fault_of_refused(refusal: str) -> str:
+    """What is wrong with an output of which ONNX Runtime says this; empty: nothing."""
+    return "" if not refusal or _is_unknown_here(refusal) else "an output that does not run"
 
 
 def _is_unknown_here(refusal: str) -> bool:
@@ -183,8 +188,7 @@ def _whole_damaged(seed: int, place: Place, runtime: Runtime) -> Row:
     )
     fault = end.fault
     if not fault and end.exit_code == 0:
-        refusal = runs(runtime, target)
-        fault = "" if not refusal or _is_unknown_here(refusal) else "an output that does not run"
+        fault = _fault_of_refused(runs(runtime, target))
     elif not fault and end.exit_code in {2, 3}:
         fault = "" if len(end.errors) == 1 else f"{len(end.errors)} error lines"
         fault = fault or ("an output in spite of the error" if target.exists() else "")

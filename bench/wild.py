@@ -10,7 +10,6 @@ more on the model alone: whatever a plain session runs, it must not refuse.
 from __future__ import annotations
 
 import argparse
-import math
 import subprocess
 import sys
 import tempfile
@@ -21,12 +20,12 @@ from typing import Any
 import numpy as np
 
 from bench.contest import OURS, OURS_TUNED, Contest, Effort
-from bench.latency import describe_setting
-from bench.peers import DEFAULT_TIMEOUT_S, PEERS, ROOT, Peer
+from bench.latency import add_timing_arguments, describe_setting
+from bench.peers import PEERS, ROOT, Peer
 from bench.results import ModelRow, Speedup, Standing, write_json
 from bench.table import print_tables
 from bench.wildlife import MODELS, WildModel
-from eqsat.runtime import CPU_PROVIDER, MeasurementError, Runtime, SessionSettings
+from eqsat.runtime import MeasurementError, Runtime, SessionSettings
 
 NUM_CHECKS = 2
 SHOWN_PEERS = "ort,onnxsim,onnxslim,onnxscript,ort-fusions"
@@ -114,15 +113,8 @@ def parse_arguments(arguments: Sequence[str] | None) -> argparse.Namespace:
     parser.add_argument("--shapes", action="store_true", help="tell our command the shapes of the inputs only")
     parser.add_argument("--bare", action="store_true", help="run our command on the model alone too")
     parser.add_argument("--bare-budget", type=float, default=30.0, help="seconds that it gets then")
-    parser.add_argument("--provider", default=CPU_PROVIDER, help="ONNX Runtime's name of the provider")
-    parser.add_argument("--threads", type=int, default=2, help="intra-op threads of every session")
-    parser.add_argument("--pairs", type=int, default=16, help="fresh pairs of sessions at most")
-    parser.add_argument("--rounds", type=int, default=15, help="interleaved rounds in each pair")
-    parser.add_argument("--max-seconds", type=float, default=math.inf, help="timing of one model at most")
-    parser.add_argument("--time-budget", type=float, default=90.0, help="seconds that our optimiser gets")
-    parser.add_argument("--timeout", type=float, default=DEFAULT_TIMEOUT_S, help="seconds that a peer gets")
+    add_timing_arguments(parser, time_budget_s=90.0)
     parser.add_argument("--peers", default=SHOWN_PEERS, help="names with commas between; '' for none")
-    parser.add_argument("--json", type=Path, help="write the results to this file, anew after every model")
     parsed = parser.parse_args(arguments)
     unknown = set(parsed.models.split(",")) - MODELS.keys()
     if unknown:

@@ -110,7 +110,7 @@ def _random_array(dtype: int, shape: tuple[int, ...], content: Content, rng: np.
     kind = numpy_dtype(dtype)
     match content.role:
         case Role.INDEX | Role.COUNT:
-            high = max(content.high, content.low + 1)  # into nothing there is no index, and of none there may be any
+            high = max(content.high, content.low + 1)  # a table of no rows has no valid index
             return rng.integers(content.low, high, shape).astype(kind)
         case Role.SHAPE if math.prod(shape) == len(content.values):
             return np.array(content.values).reshape(shape).astype(kind)

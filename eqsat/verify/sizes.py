@@ -311,7 +311,7 @@ _RECURRENT: Final = frozenset({"LSTM", "GRU", "RNN"})
 
 
 def contradiction(graph: Graph, sizes: Mapping[int, int], outputs: Mapping[str, np.ndarray]) -> str:
-    """Return why outputs at sizes of which one is 0 say nothing of what they should be, one line; empty: they do.
+    """Return why ONNX Runtime's outputs at a size of 0 are no yardstick, in one line; empty where they are one.
 
     ONNX Runtime gives a reduction of an empty tensor that counts its axes from the back the shape of its input, and the
     last states of a recurrence of no steps are whatever lay in their memory.
