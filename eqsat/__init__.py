@@ -17,7 +17,7 @@ import importlib
 from typing import TYPE_CHECKING, Final
 
 if TYPE_CHECKING:
-    from eqsat.api import Result, load, optimize
+    from eqsat.api import InterruptedRun, Result, load, optimize
     from eqsat.errors import (
         BudgetError,
         EqsatError,
@@ -38,6 +38,7 @@ __all__ = [
     "BudgetError",
     "EqsatError",
     "Event",
+    "InterruptedRun",
     "ModelError",
     "ProviderError",
     "Report",
@@ -50,7 +51,7 @@ __all__ = [
 ]
 
 _HOMES: Final = {
-    "eqsat.api": ("Result", "load", "optimize"),
+    "eqsat.api": ("InterruptedRun", "Result", "load", "optimize"),
     "eqsat.errors": (
         "BudgetError",
         "EqsatError",

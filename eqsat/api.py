@@ -17,7 +17,7 @@ from eqsat.arguments import library_paths, parse_growth, provider_names
 from eqsat.errors import UsageError
 from eqsat.events import Event
 from eqsat.job import Budget, Growth, Job, Prices, Target
-from eqsat.report import Report, Status
+from eqsat.report import Ending, Report, Status
 from eqsat.supervisor import Isolation, ignore, supervise
 from eqsat.temporary import TemporaryFolder
 
@@ -44,9 +44,10 @@ class Result:
         report: Everything there is to say about it.
     """
 
-    def __init__(self, report: Report, folder: TemporaryFolder) -> None:
+    def __init__(self, report: Report, folder: TemporaryFolder, source: Path) -> None:
         self.report = report
         self._folder = folder
+        self._source = source
 
     @property
     def path(self) -> Path:
@@ -64,16 +65,30 @@ class Result:
         """Write the model, with its external data where it has any, and return its path.
 
         Raises:
-            UsageError: The path cannot be written to, or external data of another model is in the way.
+            UsageError: The path is the input or cannot be written to, or external data of another model is in the way.
         """
         goal = Path(path)
-        output.check_output(self.path, goal)
+        for taken in (self._source, self.path):
+            if taken.exists():
+                output.check_output(taken, goal, is_forced=True)
         match self.report.status:
             case Status.OPTIMIZED:
                 output.write_result(self.path, goal, input_path=self.path)
             case Status.UNCHANGED:
                 output.write_input_copy(self.path, goal)
         return goal
+
+
+class InterruptedRun(KeyboardInterrupt):
+    """The user ended :func:`optimize`.
+
+    Attributes:
+        result: The faster model that was found until then; None where there was none.
+    """
+
+    def __init__(self, result: Result | None = None) -> None:
+        super().__init__()
+        self.result = result
 
 
 def optimize(
@@ -141,6 +156,7 @@ def optimize(
         VerificationError: What was found does not compute the same.
         BudgetError: A limit was reached before there was any result.
         ProviderError: The provider is not available on this machine.
+        InterruptedRun: The user ended it; it is a ``KeyboardInterrupt`` and holds the best result until then.
     """
     with ExitStack() as on_error:
         held = on_error.enter_context(TemporaryFolder())
@@ -168,11 +184,17 @@ def optimize(
             seed=seed,
             cost_db="" if cost_db is None else os.fspath(cost_db),
         )
-        report = supervise(job, isolation=_member(Isolation, isolation, "isolation"), on_event=progress or ignore)
+        try:
+            report = supervise(job, isolation=_member(Isolation, isolation, "isolation"), on_event=progress or ignore)
+        except KeyboardInterrupt:
+            raise InterruptedRun from None
         on_error.pop_all()
     if report.fault:
         warnings.warn(report.fault, RuntimeWarning, stacklevel=2)
-    return Result(replace(report, output=""), held)
+    result = Result(replace(report, output=""), held, Path(job.input_path))
+    if report.ending is Ending.INTERRUPTED:
+        raise InterruptedRun(result)
+    return result
 
 
 def load(

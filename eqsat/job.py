@@ -66,6 +66,7 @@ class Job:
     Attributes:
         input_path: The model to optimise.
         output_path: Where the result goes; empty for a dry run.
+        is_forced: True replaces whatever file stands at the output's path.
         providers: ONNX Runtime provider names in order of priority.
         threads: Intra-op threads the model will run with.
         input_shapes: Shapes to price, verify and measure at, by input name, for inputs with symbolic dims.
@@ -90,6 +91,7 @@ class Job:
 
     input_path: str
     output_path: str = ""
+    is_forced: bool = False
     providers: tuple[str, ...] = ("CPUExecutionProvider",)
     threads: int = 0
     input_shapes: dict[str, tuple[int, ...]] = field(default_factory=dict)

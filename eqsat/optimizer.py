@@ -20,7 +20,7 @@ from eqsat.cost.problem import PricedProblem
 from eqsat.cost.reference import reference_prices
 from eqsat.egraph.egglog import EgglogError
 from eqsat.egraph.session import Session, UnsoundRulesError
-from eqsat.errors import RulesError, UsageError
+from eqsat.errors import EqsatError, ModelError, RulesError, UsageError
 from eqsat.events import Event, Stage
 from eqsat.extraction.cpsat import solve
 from eqsat.finalists.culprits import culprits
@@ -31,7 +31,7 @@ from eqsat.progress import FINALS_SHARE, PRICE_SHARE, SEARCH_SHARE, Progress, Sc
 from eqsat.reasons import Why, told, why_refused
 from eqsat.report import Report
 from eqsat.rules.book import RuleBook, load_rules
-from eqsat.runtime.errors import BrokenModelError, MeasurementError, UnsupportedValueError
+from eqsat.runtime.errors import BrokenModelError, MeasurementError, SessionFailedError, UnsupportedValueError
 from eqsat.runtime.runtime import Runtime
 from eqsat.runtime.settings import CPU_PROVIDER, CUDA_PROVIDER, CUSTOM_OPS_FAILED, SessionSettings
 from eqsat.search.interface import Arena, SearchBudget, SearchFactory, StopReason, Surroundings
@@ -83,6 +83,7 @@ def optimize(
     Raises:
         UsageError: An argument contradicts the model.
         InvalidModelError: The model is broken.
+        ModelError: The model does not run here, and not for want of an operator or a newer ONNX Runtime.
         RulesError: A rules file is broken, or a rule that is always applied contradicts the model's types.
         ProviderError: The provider is not available.
         VerificationError: The result does not compute what the input computes.
@@ -127,7 +128,7 @@ class _Run:
             except BrokenModelError as error:
                 raise InvalidModelError(f"{self.source}: {error}") from error
             except MeasurementError as error:
-                return keep_input(self.findings, self._why_refused(str(error)))
+                return keep_input(self.findings, self._why_refused(error))
             except UnsupportedModelError as error:
                 return keep_input(self.findings, told(Why.NOT_REWRITTEN, error))
             rules = self._rules(graph)
@@ -147,7 +148,7 @@ class _Run:
         except UnsupportedInputError as error:
             return keep_input(self.findings, told(Why.INPUT_UNKNOWN, error))
         except OriginalFailedError as error:
-            return keep_input(self.findings, self._why_original_failed(error))
+            return keep_input(self.findings, self._why_original_failed(error, graph))
         self.findings.plan = plan
         keep_input(self.findings, told(Why.CUT_SHORT))
         finals = Finals(
@@ -191,16 +192,37 @@ class _Run:
             graph = self.findings.graph = read(file, unequal)
         return graph, samples
 
-    def _why_refused(self, message: str) -> str:
-        if self.job.custom_ops and CUSTOM_OPS_FAILED in message:
-            raise UsageError(message)
-        return told(*why_refused(message))
+    def _why_refused(self, error: EqsatError) -> str:
+        """Return why ONNX Runtime has no session of the model: it is too old for it, lacks an operator, or fails.
 
-    def _why_original_failed(self, error: OriginalFailedError) -> str:
-        if isinstance(error.__cause__, UnsupportedValueError):
+        Raises:
+            UsageError: A library of custom operators is at fault.
+            ModelError: ONNX Runtime takes the model to be wrong.
+        """
+        if self.job.custom_ops and CUSTOM_OPS_FAILED in str(error):
+            raise UsageError(str(error))
+        why, detail = why_refused(str(error))
+        said = told(why, detail)
+        if why is Why.REFUSED_INPUT and isinstance(error, SessionFailedError):
+            raise ModelError(f"{self.source}: {said}")
+        return said
+
+    def _why_original_failed(self, error: OriginalFailedError, graph: Graph) -> str:
+        """Return why the model could not be run.
+
+        Raises:
+            UsageError: A library of custom operators is at fault.
+            ModelError: It does not run on inputs of these shapes.
+        """
+        cause = error.__cause__
+        if isinstance(cause, UnsupportedValueError):
             return told(Why.UNSUPPORTED_VALUE, error)
-        is_known = why_refused(str(error))[0] is not Why.REFUSED_INPUT
-        return self._why_refused(str(error)) if is_known or error.is_refused else told(Why.INPUT_FAILS, error)
+        if not isinstance(cause, SessionFailedError):
+            return told(Why.INPUT_FAILS, error)
+        if error.is_refused or why_refused(str(error))[0] is not Why.REFUSED_INPUT:
+            return self._why_refused(cause)
+        shapes = ", ".join(f"{name}:{_listed(shape)}" for name, shape in error.shapes.items())
+        raise ModelError(f"{self.source}: it does not run on {shapes}: {error}; {_what_to_give(graph)}")
 
     def _why_nothing_was_applied(self) -> str:
         outcome = self.findings.search
@@ -395,6 +417,22 @@ class _Metered(Meter):
     @override
     def others(self, names: Collection[str]) -> Mapping[str, tuple[Kernel, float]]:
         return self.pricer.others(names)
+
+
+def _listed(shape: Sequence[object]) -> str:
+    return ",".join(map(str, shape)) or "a scalar"
+
+
+def _what_to_give(graph: Graph) -> str:
+    """What to say about a model that does not run on inputs of the sizes that were guessed."""
+    open_ones = []
+    for name in graph.inputs:
+        dims = graph.types[name].shape if name in graph.types else ()
+        if any(dim < 0 for dim in dims):
+            shape = _listed([graph.symbols.name(dim) if dim < 0 else dim for dim in dims])
+            open_ones.append(f"--input-shape {name}:{shape}")
+    shapes = f"give the sizes, {' '.join(open_ones)}, or " if open_ones else "give "
+    return f"{shapes}inputs that it takes with --inputs"
 
 
 def _has_changed(session: Session) -> bool:

@@ -80,7 +80,6 @@ def unchanged_report(findings: Findings, reason: str) -> Report:
     return Report(
         status=Status.UNCHANGED,
         reason=reason,
-        verified=True,
         inputs=_inputs(findings, None),
         egraph=_egraph(findings),
         prices=findings.prices,
@@ -98,8 +97,17 @@ def optimized_report(
     winner: Finalist,
     tuned: SessionSettings | None,
     tuned_result: ContenderResult | None,
+    added_bytes: int = 0,
 ) -> Report:
-    """Return the report of a run that found a faster model."""
+    """Return the report of a run that found a faster model.
+
+    Args:
+        findings: What the run has found out.
+        winner: The faster model.
+        tuned: The session options that make it faster still; None where there are none.
+        tuned_result: What was measured with them.
+        added_bytes: Bytes that its file will have more, by what is added to its metadata.
+    """
     choice = None
     if tuned is not None and tuned_result is not None:
         choice = SessionChoice(
@@ -117,14 +125,14 @@ def optimized_report(
         verified=True,
         max_abs_error=verification.max_abs_error if verification is not None else None,
         inputs=_inputs(findings, verification),
-        latency=_latency(findings),
+        latency=latency_of(findings),
         session=choice,
         egraph=_egraph(findings),
         prices=findings.prices,
         extraction=_extraction(findings),
         rules=tuple(RuleUse(name=name, applied=count) for name, count in uses),
         operators=OperatorCounts(before=_counts(findings), after=winner.built.operators),
-        size_bytes=SizeBytes(before=findings.input_bytes, after=written_bytes(winner.built.path)),
+        size_bytes=SizeBytes(before=findings.input_bytes, after=written_bytes(winner.built.path) + added_bytes),
         seconds=dict(findings.seconds),
         versions=_versions(),
         warnings=tuple(findings.warnings),
@@ -143,7 +151,8 @@ def _inputs(findings: Findings, verification: Verification | None) -> InputAccou
     )
 
 
-def _latency(findings: Findings) -> Latency | None:
+def latency_of(findings: Findings) -> Latency | None:
+    """Return the paired measurement of input and output; None where none was made."""
     comparison = findings.comparison
     result = comparison.results.get(1) if comparison is not None else None
     if comparison is None or result is None or not math.isfinite(result.speedup_high):

@@ -15,6 +15,7 @@ from typing import Final
 
 from eqsat.errors import ModelError, StorageError, UsageError
 from eqsat.job import Job
+from eqsat.provenance import Provenance, content_sha256, read_provenance
 from ir import atomic_file
 from ir.errors import InvalidModelError
 
@@ -57,18 +58,56 @@ def check_input(path: Path) -> None:
         raise ModelError(f"{path} is empty; an ONNX model has at least one byte")
 
 
-def check_output(input_path: Path, output_path: Path) -> None:
-    """Check that the result can go to ``output_path`` without harm to the input.
+def check_output(input_path: Path, output_path: Path, *, is_forced: bool = False) -> None:
+    """Check that the result can go to ``output_path`` without harm to the input, or to anybody else's file.
+
+    Args:
+        input_path: The model.
+        output_path: Where the result goes.
+        is_forced: True lets it replace a file that does not say that it was made of this input.
 
     Raises:
-        UsageError: It is the input, no ``.onnx`` name, nothing to write to, or in a folder that is missing or not
-            writable.
+        UsageError: It is the input, no ``.onnx`` name, nothing to write to, in a folder that is missing or not
+            writable, or a file that was not made of this input.
     """
     if output_path.suffix != _SUFFIX:
         raise UsageError(f"OUTPUT {output_path} does not end in {_SUFFIX}")
     _check_writable("OUTPUT", output_path)
     if output_path.exists() and output_path.samefile(input_path):
         raise UsageError(f"OUTPUT {output_path} is the input, which is never overwritten; give another name")
+    if output_path.is_file() and not is_forced:
+        _check_own(input_path, output_path)
+
+
+def _check_own(input_path: Path, output_path: Path) -> None:
+    """Check that a file was made of the input: by its metadata, or because it is a copy.
+
+    Raises:
+        UsageError: It was not.
+    """
+    found = read_provenance(output_path)
+    if found is None and not filecmp.cmp(input_path, output_path, shallow=False):
+        raise UsageError(
+            f"{output_path} exists and was not made from {input_path.name}; --force replaces it "
+            f"(several models: one run for each, for m in *.onnx; do eqsat run $m; done)"
+        )
+    if found is not None and found.input != input_path.name:
+        raise UsageError(f"{output_path} was made from {found.input}, not from {input_path.name}; --force replaces it")
+
+
+def faster_before(input_path: Path, output_path: Path) -> Provenance | None:
+    """Return what an earlier run says of a file that is a faster model than this very input; None for any other.
+
+    Raises:
+        ModelError: The input is no model.
+    """
+    found = read_provenance(output_path) if output_path.is_file() else None
+    if found is None or found.speedup_low <= 1.0:
+        return None
+    try:
+        return found if found.input_sha256 == content_sha256(input_path) else None
+    except InvalidModelError as error:
+        raise ModelError(str(error)) from error
 
 
 def check_report(path: Path, job: Job) -> None:

@@ -197,8 +197,9 @@ class Report:
         reason: Why, as one line.
         ending: How the run came to its end.
         output: Path of the file written; empty for a dry run.
-        verified: True where the output was run against the input on the same data and agreed; an unchanged model is
-            the input, byte for byte, and counts as verified.
+        kept: True where the output was not written: it is the faster model that an earlier run made of the same input.
+        verified: True where the output was run against the input on the same data and agreed; False for an unchanged
+            model, which is the input, byte for byte.
         max_abs_error: Largest absolute difference of any output element on given and on ordinary inputs.
         inputs: What the model was fed; None where it was not run.
         latency: The paired measurement; None where none was made.
@@ -220,6 +221,7 @@ class Report:
     reason: str
     ending: Ending = Ending.COMPLETED
     output: str = ""
+    kept: bool = False
     verified: bool = False
     max_abs_error: float | None = None
     inputs: InputAccount | None = None

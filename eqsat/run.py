@@ -36,8 +36,9 @@ def _print_version(is_asked: bool) -> None:
 
 def run(
     model: Annotated[Path | None, typer.Argument(metavar="INPUT", help="The ONNX model.")] = None,
-    result: Annotated[
-        Path | None, typer.Argument(metavar="OUTPUT", help="Where the result goes.  [default: INPUT with .opt.onnx]")
+    outputs: Annotated[
+        list[Path] | None,
+        typer.Argument(metavar="OUTPUT", help="Where the result goes.  [default: INPUT with .opt.onnx]"),
     ] = None,
     provider: Annotated[
         list[str] | None,
@@ -104,6 +105,7 @@ def run(
     cost_db: Annotated[
         Path | None, typer.Option(metavar="FILE", help="Price database.  [default: in the user's cache folder]")
     ] = None,
+    force: Annotated[bool, typer.Option("--force", help="Replace OUTPUT even if it was not made from INPUT.")] = False,
     dry_run: Annotated[bool, typer.Option("--dry-run", help="Do everything but write OUTPUT.")] = False,
     json: Annotated[Path | None, typer.Option(metavar="FILE", help="Write the report as JSON; - is stdout.")] = None,
     verbose: Annotated[bool, typer.Option("--verbose", "-v", help="Say more.")] = False,
@@ -126,6 +128,12 @@ def run(
         return 0
     if model is None:
         raise UsageError("INPUT is missing: eqsat run MODEL.onnx (--help lists what there is)")
+    if outputs is not None and len(outputs) > 1:
+        raise UsageError(
+            f"{1 + len(outputs)} files are given, and a run takes one INPUT and one OUTPUT; "
+            "for several models: for m in *.onnx; do eqsat run $m; done"
+        )
+    result = outputs[0] if outputs else None
     if dry_run and result is not None:
         raise UsageError("--dry-run writes nothing, so OUTPUT has no place in it")
     verbosity = Verbosity.QUIET if quiet else Verbosity.VERBOSE if verbose else Verbosity.NORMAL
@@ -135,6 +143,7 @@ def run(
     job = Job(
         input_path=str(model),
         output_path="" if dry_run else str(result or output.default_output(model)),
+        is_forced=force,
         providers=arguments.provider_names(provider or ()) or Job(input_path="").providers,
         threads=threads,
         input_shapes=arguments.parse_input_shapes(input_shape or ()),
@@ -191,8 +200,10 @@ def _exit_code(report: Report) -> int:
 
 
 def _where(report: Report) -> str:
+    if not report.output:
+        return "nothing was to be written"
     what = "the best result" if report.status is Status.OPTIMIZED else "a copy of the input"
-    return f"{report.output} holds {what}" if report.output else "nothing was to be written"
+    return f"{report.output} holds {'what an earlier run found' if report.kept else what}"
 
 
 def _write_report(report: Report, path: Path | None) -> None:
@@ -236,7 +247,12 @@ def _tell(report: Report, out: Console, verbosity: Verbosity) -> None:
     out.print(summary(report, is_verbose=verbosity is Verbosity.VERBOSE))
     out.print(headline(report), style="bold", markup=False, highlight=False, soft_wrap=True)
     if report.output:
-        out.print(f"wrote {report.output}", markup=False, highlight=False, soft_wrap=True)
+        said = (
+            f"kept {report.output}, which an earlier run found to be faster"
+            if report.kept
+            else f"wrote {report.output}"
+        )
+        out.print(said, markup=False, highlight=False, soft_wrap=True)
 
 
 app = typer.Typer(add_completion=False, rich_markup_mode=None)

@@ -10,8 +10,8 @@
         writes the output, removes the scratch folder
 
 Whatever ends the worker, the best result it has left is used. Where it has left none, nothing is written and the error
-says which limit to raise. A fault of the worker is never silent: with a result, the report says it, and without one it
-is the error.
+says which limit to raise. To a user who ends the run, a copy of the input is no result. A fault of the worker is never
+silent: with a result, the report says it, and without one it is the error.
 """
 
 from __future__ import annotations
@@ -33,6 +33,7 @@ from eqsat import output, processes
 from eqsat.errors import INTERNAL, BudgetError, EqsatError
 from eqsat.events import Event, Failure, Message, MessageError, Stage, from_line
 from eqsat.job import Budget, Job
+from eqsat.provenance import Provenance
 from eqsat.report import Ending, Report, Status
 from eqsat.scratch import Best, read_best
 from eqsat.temporary import TemporaryFolder, keep_log
@@ -111,7 +112,7 @@ def supervise(
     input_path = Path(job.input_path)
     output.check_input(input_path)
     if job.output_path:
-        output.check_output(input_path, Path(job.output_path))
+        output.check_output(input_path, Path(job.output_path), is_forced=job.is_forced)
     with TemporaryFolder() as folder:
         job = replace(job, scratch_dir=str(folder.path))
         match isolation:
@@ -125,13 +126,15 @@ def supervise(
             case _:
                 assert_never(isolation)
         result = _result(outcome, job, elapsed_s=clock() - started_s)
+        earlier = None
         if job.output_path:
             on_event(Event(stage=Stage.WRITE, message=job.output_path))
-            _write(result, input_path, Path(job.output_path))
+            earlier = _write(result, input_path, Path(job.output_path))
         return replace(
             result.report,
             ending=Ending.INTERRUPTED if is_interrupted() else result.report.ending,
             output=job.output_path,
+            kept=earlier is not None,
             seconds={**result.report.seconds, "total": round(clock() - started_s, 3)},
             peak_rss_bytes=max(outcome.peak_rss_bytes, result.report.peak_rss_bytes),
         )
@@ -271,6 +274,8 @@ def _result(outcome: _Outcome, job: Job, *, elapsed_s: float) -> Best:
         if best is None or not (is_limit or is_fault):
             raise _with_log(error, job) if is_fault else error
         ending = Ending.MEMORY_LIMIT if is_limit else Ending.WORKER_DIED
+    if ending is Ending.INTERRUPTED and (best is None or best.model_path is None):
+        raise KeyboardInterrupt
     happened = _what_happened(outcome, job, elapsed_s)
     if best is not None:
         if ending is Ending.WORKER_DIED:
@@ -280,14 +285,10 @@ def _result(outcome: _Outcome, job: Job, *, elapsed_s: float) -> Best:
             report = replace(best.report, ending=ending, warnings=(*best.report.warnings, warning))
         return Best(report=report, model_path=best.model_path)
     match ending:
-        case Ending.INTERRUPTED:
-            raise KeyboardInterrupt
         case Ending.TIME_BUDGET | Ending.MEMORY_LIMIT:
             raise BudgetError(f"{happened}, before there was any result")
-        case Ending.WORKER_DIED | Ending.COMPLETED:
-            raise _with_log(_internal(happened), job)
         case _:
-            assert_never(ending)
+            raise _with_log(_internal(happened), job)
 
 
 def _what_happened(outcome: _Outcome, job: Job, elapsed_s: float) -> str:
@@ -323,8 +324,12 @@ def _with_log(error: EqsatError, job: Job) -> EqsatError:
         return EqsatError(f"{error}{keep_log(written)}")
 
 
-def _write(result: Best, input_path: Path, output_path: Path) -> None:
-    if result.model_path is None:
-        output.write_input_copy(input_path, output_path)
-    else:
+def _write(result: Best, input_path: Path, output_path: Path) -> Provenance | None:
+    """Write the result; where that is a copy of the input, a faster model of the same input stays, and is returned."""
+    if result.model_path is not None:
         output.write_result(result.model_path, output_path, input_path=input_path)
+        return None
+    earlier = output.faster_before(input_path, output_path)
+    if earlier is None:
+        output.write_input_copy(input_path, output_path)
+    return earlier

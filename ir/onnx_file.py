@@ -33,7 +33,6 @@ __all__ = [
     "open_model",
     "operator_counts",
     "path_to_model",
-    "read_metadata",
     "weights_bytes",
     "write_model",
     "written_bytes",
@@ -113,15 +112,6 @@ def external_files(path: Path) -> tuple[Path, ...]:
         InvalidModelError: As :func:`open_model`.
     """
     return open_model(path).data_files
-
-
-def read_metadata(path: str | Path) -> dict[str, str]:
-    """Return the custom metadata of a model file.
-
-    Raises:
-        InvalidModelError: As :func:`open_model`.
-    """
-    return {entry.key: entry.value for entry in open_model(Path(path)).proto.metadata_props}
 
 
 def weights_bytes(model: onnx_ir.Model) -> int:

@@ -10,6 +10,7 @@ from eqsat.egraph.rebuild import rebuild
 from eqsat.egraph.restart import origins_of
 from eqsat.finalists.folding import fold
 from eqsat.job import Growth
+from eqsat.provenance import METADATA_PREFIX
 from ir.assembly import assemble
 from ir.onnx_file import operator_counts, write_model
 
@@ -42,7 +43,6 @@ def build(
     choice: Mapping[int, ENode],
     runtime: Runtime,
     path: Path,
-    metadata: Mapping[str, str] | None = None,
     max_growth_bytes: int = Growth().num_bytes,
 ) -> Built:
     """Write the model that a choice of e-nodes describes.
@@ -52,7 +52,6 @@ def build(
         choice: E-node for each e-class that is needed.
         runtime: Evaluates what is constant.
         path: File to write.
-        metadata: Entries to add to the model's own.
         max_growth_bytes: How much larger than the model's own constants those of the result may be by folding.
 
     Raises:
@@ -66,7 +65,8 @@ def build(
     finally:
         discard(part_path)
     model = assemble(session.graph, nodes, constants, rebuilt.types)
-    model.metadata_props.update(metadata or {})
+    for key in [key for key in model.metadata_props if key.startswith(METADATA_PREFIX)]:
+        del model.metadata_props[key]  # an earlier run's word on what was the output then
     write_model(model, path, is_durable=False)
     origins = origins_of(session, rebuilt)
     return Built(path=path, origins=origins, operators=operator_counts(model.graph))

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
+from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Final, assert_never, final
 
@@ -17,8 +18,9 @@ from eqsat.errors import VerificationError
 from eqsat.events import Stage
 from eqsat.finalists.tournament import Tournament
 from eqsat.finalists.tuning import tune
-from eqsat.outcome import Findings, optimized_report, unchanged_report
+from eqsat.outcome import Findings, latency_of, optimized_report, unchanged_report
 from eqsat.progress import CONFIRM_SHARE, FINALS_SHARE, TUNED_SHARE, TUNING_SHARE
+from eqsat.provenance import content_sha256, provenance
 from eqsat.reasons import Why, told
 from eqsat.rules.rule import FloatClass, RuleKind
 from eqsat.runtime.drop_in import DISABLED_OPTIMIZERS_KEY, LEVEL_KEY
@@ -28,7 +30,8 @@ from eqsat.runtime.measurements import Comparison, Contender, ContenderResult, S
 from eqsat.scratch import keep_best
 from eqsat.verify.trials import Problem, Trials, prepare
 from eqsat.verify.verify import Verification, check
-from ir.onnx_file import load_model, move_model, write_model, written_bytes
+from ir.metadata import add_metadata, metadata_bytes
+from ir.onnx_file import move_model, written_bytes
 
 if TYPE_CHECKING:
     from eqsat.cost.problem import PricedProblem
@@ -235,7 +238,16 @@ class Finals:
         return found.is_equal
 
     def _growth_bytes(self, built: Built) -> int:
-        return written_bytes(built.path) - self._input_bytes
+        note = provenance(self._job, None, self._shapes).entries()
+        return written_bytes(built.path) + metadata_bytes(note) - self._input_bytes
+
+    @property
+    def _shapes(self) -> dict[str, tuple[int, ...]]:
+        return {name: array.shape for name, array in self._feeds.items()}
+
+    @cached_property
+    def _input_sha256(self) -> str:
+        return content_sha256(self._source)
 
     def _verify(self, explored: Explored, built: Built) -> Verification:
         """The check that counts, on inputs that nothing was accepted by."""
@@ -373,19 +385,15 @@ class Finals:
         tuned: SessionSettings | None = None,
         tuned_result: ContenderResult | None = None,
     ) -> Report:
-        report = optimized_report(self._findings, winner, tuned, tuned_result)
-        metadata = {}
+        metadata = provenance(self._job, latency_of(self._findings), self._shapes, self._input_sha256).entries()
         if tuned is not None:
             metadata[LEVEL_KEY] = tuned.level.value
             metadata[DISABLED_OPTIMIZERS_KEY] = ",".join(tuned.disabled_optimizers)
+        report = optimized_report(self._findings, winner, tuned, tuned_result, metadata_bytes(metadata))
 
         def write(path: Path) -> None:
-            if metadata:
-                model = load_model(winner.built.path)
-                model.metadata_props.update(metadata)
-                write_model(model, path)
-            else:
-                move_model(winner.built.path, path)
+            move_model(winner.built.path, path)
+            add_metadata(path, metadata)
 
         with self._progress.stage(Stage.WRITE, "keeping the result"):
             keep_best(self._job.scratch_dir, report, model_name=_model_name(self._job), write_model=write)

@@ -46,7 +46,7 @@ def load(
     switch_off()
     import onnxruntime
 
-    from ir.onnx_file import read_metadata
+    from ir.metadata import read_metadata
 
     metadata = read_metadata(Path(path))
     level, disabled_optimizers = session_choice(metadata, path)

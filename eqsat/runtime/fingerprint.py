@@ -10,7 +10,7 @@ from __future__ import annotations
 import hashlib
 from collections.abc import Mapping
 
-from eqsat.runtime.protobuf import Message, messages, parse, raw, text, texts
+from ir.protobuf import Message, messages, parse, raw, text, texts
 
 LARGE_BYTES = 1024
 """Size from which a tensor's elements are left out."""

@@ -33,7 +33,15 @@ _BOUND: Final = re.compile(r"inclusive range \[-?\d+, ?(\d+)\]")
 
 
 class OriginalFailedError(EqsatError):
-    """The original does not run, on any inputs that were tried; the message is ONNX Runtime's."""
+    """The original does not run, on any inputs that were tried; the message is ONNX Runtime's.
+
+    Attributes:
+        shapes: Shapes by input name that were tried first.
+    """
+
+    def __init__(self, message: str, shapes: Mapping[str, tuple[int, ...]]) -> None:
+        super().__init__(message)
+        self.shapes = shapes
 
     @property
     def is_refused(self) -> bool:
@@ -153,7 +161,7 @@ def find_plan(  # one keyword for each setting
             runner.outputs(original, sample, settings)
         except MeasurementError as error:
             if str(error).startswith(REFUSED) or isinstance(error, UnsupportedValueError):
-                raise OriginalFailedError(str(error)) from error
+                raise OriginalFailedError(str(error), _shapes(sample)) from error
             raise UsageError(f"the model does not run on set {number} of the inputs given: {error}") from error
     return plan if samples else _Search(graph, original, runner, settings, plan, seed, is_late).run()
 
@@ -182,22 +190,28 @@ class _Search:
         self._num_left = MAX_ATTEMPTS
 
     def run(self) -> InputPlan:
-        first = ""
+        first: MeasurementError | None = None
         for specs, sizes in self._attempts():
             tried = specs
             while self._num_left == MAX_ATTEMPTS or (self._num_left > 0 and not self._is_late()):
                 failure = self._failure(tried, sizes)
                 if failure is None:
                     return self._found(tried, sizes)
-                message = str(failure)
-                first = first or message
-                if message.startswith(REFUSED) or isinstance(failure, UnsupportedValueError):
-                    raise OriginalFailedError(message) from failure
-                narrower = _narrowed(tried, message)
+                first = first or failure
+                if str(failure).startswith(REFUSED) or isinstance(failure, UnsupportedValueError):
+                    raise self._failed(failure)
+                narrower = _narrowed(tried, str(failure))
                 if narrower is None:
                     break
                 tried = narrower
-        raise OriginalFailedError(first)
+        raise self._failed(first)
+
+    def _failed(self, first: MeasurementError | None) -> OriginalFailedError:
+        plan = self._plan
+        feeds = random_feeds(self._graph, plan.specs, np.random.default_rng(self._seed), plan.assignments[0])
+        error = OriginalFailedError(str(first or ""), _shapes(feeds))
+        error.__cause__ = first
+        return error
 
     def _attempts(self) -> Iterator[tuple[tuple[InputSpec, ...], Mapping[int, int]]]:
         """What is most likely first: as the model says it, with smaller whole numbers, at other sizes."""
@@ -233,6 +247,10 @@ class _Search:
             assignments=assignments,
             assumptions=tuple(filter(None, map(_told, specs))),
         )
+
+
+def _shapes(feeds: Feeds) -> dict[str, tuple[int, ...]]:
+    return {name: array.shape for name, array in feeds.items()}
 
 
 def _narrowed(specs: tuple[InputSpec, ...], message: str) -> tuple[InputSpec, ...] | None:

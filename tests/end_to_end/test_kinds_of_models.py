@@ -10,7 +10,7 @@ import numpy as np
 import onnx
 import pytest
 
-from eqsat.errors import UsageError
+from eqsat.errors import ModelError, UsageError
 from eqsat.job import Job, Target
 from eqsat.optimizer import optimize
 from eqsat.reasons import Why, told
@@ -203,6 +203,25 @@ def test_inputs_that_the_model_does_not_take_are_a_usage_error(run: Run, tmp_pat
     np.savez(tmp_path / "feeds.npz", x=np.ones(4, np.float32), i=np.array([1, 9]))
     with pytest.raises(UsageError, match=r"does not run on set 1 of the inputs given: .*idx=9"):
         run(model, TWICE, inputs=str(tmp_path / "feeds.npz"))
+
+
+@pytest.mark.parametrize(
+    ("dims", "what"),
+    [
+        (["N", 21], r"x:1,21: .*; give the sizes, --input-shape x:N,21, or inputs that it takes with --inputs$"),
+        ([4, 21], r"x:4,21: .*[^,]; give inputs that it takes with --inputs$"),
+    ],
+)
+def test_a_model_that_does_not_run_is_no_result(
+    run: Run, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, dims: list[int | str], what: str
+) -> None:
+    def fail(*arguments: object) -> dict[str, np.ndarray]:
+        raise SessionFailedError("ONNX Runtime failed to run the model: 21 elements do not make rows of 2")
+
+    monkeypatch.setattr(FakeRuntime, "outputs", fail)
+    with pytest.raises(ModelError, match=rf"model\.onnx: it does not run on {what}"):
+        run(negations(dims), TWICE)
+    assert read_best(tmp_path / "scratch") is None
 
 
 @pytest.mark.parametrize(("dims", "is_told"), [(["n", "n"], True), (["?", "?"], False), (["n", "m"], False)])

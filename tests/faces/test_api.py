@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 import importlib
 import subprocess
 import sys
@@ -16,7 +17,7 @@ import pytest
 import eqsat
 import eqsat.supervisor
 from eqsat.job import Job
-from eqsat.report import Report, Status
+from eqsat.report import Ending, Report, Status
 from tests.faces.conftest import make_model
 
 InstallFake = Callable[[str], None]
@@ -33,6 +34,7 @@ def test_a_path_goes_in_and_a_model_comes_out(install_fake: InstallFake, model_p
     saved = result.save(model_path.with_name("saved.onnx"))
     assert onnx.load_model(saved).producer_name == "fake"
     del result
+    gc.collect()
     assert not list(temp_folder.iterdir())
 
 
@@ -64,6 +66,7 @@ def test_arrays_are_written_for_the_worker(
     result = eqsat.optimize(model_path, inputs=(lambda: [feeds, feeds]) if is_function else feeds, isolation="none")
     assert seen == [["0000.npz", "0001.npz"] if is_function else ["0000.npz"]]
     del result
+    gc.collect()
     assert not list(temp_folder.iterdir())
 
 
@@ -80,6 +83,34 @@ def test_saving_over_the_result_itself_is_refused(install_fake: InstallFake, mod
     result = eqsat.optimize(model_path, isolation="none")
     with pytest.raises(eqsat.UsageError):
         result.save(result.path)
+
+
+def test_saving_over_the_input_is_refused(install_fake: InstallFake, model_path: Path) -> None:
+    before = model_path.read_bytes()
+    install_fake("best")
+    result = eqsat.optimize(model_path, isolation="none")
+    with pytest.raises(eqsat.UsageError, match="is the input, which is never overwritten"):
+        result.save(model_path)
+    assert model_path.read_bytes() == before
+
+
+def test_an_interrupt_is_raised_with_the_best_until_then(install_fake: InstallFake, model_path: Path) -> None:
+    install_fake("best+interrupt")
+    with pytest.raises(KeyboardInterrupt) as caught:
+        eqsat.optimize(model_path, isolation="none")
+    assert isinstance(caught.value, eqsat.InterruptedRun)
+    result = caught.value.result
+    assert result is not None
+    assert (result.report.status, result.report.ending) == (Status.OPTIMIZED, Ending.INTERRUPTED)
+    assert result.model.producer_name == "fake"
+
+
+def test_an_interrupt_without_a_result_has_none(install_fake: InstallFake, model_path: Path, temp_folder: Path) -> None:
+    install_fake("kept-input+interrupt")
+    with pytest.raises(eqsat.InterruptedRun) as caught:
+        eqsat.optimize(model_path, isolation="none")
+    assert caught.value.result is None
+    assert not list(temp_folder.iterdir())
 
 
 def test_errors_are_exceptions(install_fake: InstallFake, model_path: Path, temp_folder: Path) -> None:

@@ -260,7 +260,7 @@ def test_errors_are_one_line_and_a_code(
         (("a.onnx", "--search", "saturate", "--train-budget", "1m"), "--train-budget"),
         (("a.onnx", "-v", "-q"), "exclude"),
         (("a.onnx", "b.onnx", "--dry-run"), "--dry-run"),
-        (("a.onnx", "b.onnx", "c.onnx"), "c.onnx"),
+        (("a.onnx", "b.onnx", "c.onnx"), "3 files are given"),
         (("a.onnx", "--json", "a.onnx"), "is the model"),
         (("a.onnx", "--json", "a.opt.onnx"), "is the model"),
         (("a.onnx", "--json", "missing/report.json"), "missing"),

@@ -7,6 +7,7 @@ import sys
 from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import onnx
 import pytest
@@ -14,8 +15,11 @@ import pytest
 from eqsat.errors import BudgetError, EqsatError, ModelError, UsageError
 from eqsat.events import Event, Stage
 from eqsat.job import Budget, Job
+from eqsat.provenance import content_sha256, provenance
 from eqsat.report import Ending, Report, Status
 from eqsat.supervisor import Isolation, supervise
+from ir.metadata import add_metadata
+from tests.faces import fake_worker
 
 SuperviseFake = Callable[[str], Callable[..., Report]]
 
@@ -110,6 +114,7 @@ def test_the_best_is_kept_where_memory_ends(supervise_fake: SuperviseFake, job: 
     assert (report.ending, report.fault) == (Ending.MEMORY_LIMIT, "")
     assert "no more memory" in report.warnings[-1]
     assert is_optimized_output(job)
+    Path(job.output_path).unlink()
     with pytest.raises(BudgetError, match="no more memory"):
         supervise_fake("memory")(job)
 
@@ -198,6 +203,72 @@ def test_an_interrupt_before_any_result_writes_nothing(supervise_fake: Supervise
     with pytest.raises(KeyboardInterrupt):
         supervise_fake("hang")(job, on_event=interrupt)
     assert not Path(job.output_path).exists()
+
+
+def test_an_interrupt_with_nothing_but_the_input_writes_nothing(supervise_fake: SuperviseFake, job: Job) -> None:
+    def interrupt(event: Event) -> None:
+        if event.stage is Stage.MEASURE:
+            raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt):
+        supervise_fake("kept-input+hang")(job, on_event=interrupt)
+    assert not Path(job.output_path).exists()
+
+
+def _earlier(job: Job, **changes: Any) -> bytes:
+    """Put the output of an earlier run in its place, and return it."""
+    path = Path(job.output_path)
+    onnx.save_model(onnx.load_model(job.input_path), path)
+    latency = fake_worker.OPTIMIZED.latency
+    add_metadata(path, provenance(replace(job, **changes), latency, {}, content_sha256(Path(job.input_path))).entries())
+    return path.read_bytes()
+
+
+def test_a_faster_model_of_an_earlier_run_is_not_replaced_by_a_copy(supervise_fake: SuperviseFake, job: Job) -> None:
+    before = _earlier(job)
+    report = supervise_fake("unchanged")(job)
+    assert (report.status, report.output, report.kept) == (Status.UNCHANGED, job.output_path, True)
+    assert Path(job.output_path).read_bytes() == before
+
+
+def test_a_faster_model_of_an_earlier_run_is_replaced_by_another_one(supervise_fake: SuperviseFake, job: Job) -> None:
+    _earlier(job)
+    assert not supervise_fake("best")(job).kept
+    assert is_optimized_output(job)
+
+
+def test_the_output_of_an_input_that_was_something_else_then_is_replaced(
+    supervise_fake: SuperviseFake, job: Job
+) -> None:
+    _earlier(job)
+    model = onnx.load_model(job.input_path)
+    model.producer_name = "retrained"
+    onnx.save_model(model, job.input_path)
+    assert not supervise_fake("unchanged")(job).kept
+    assert Path(job.output_path).read_bytes() == Path(job.input_path).read_bytes()
+
+
+def test_a_file_that_was_not_made_from_the_input_stays(supervise_fake: SuperviseFake, job: Job) -> None:
+    output = Path(job.output_path)
+    output.write_bytes(b"somebody's only copy")
+    with pytest.raises(UsageError, match=r"--force replaces it .*for m in"):
+        supervise_fake("best")(job)
+    assert output.read_bytes() == b"somebody's only copy"
+    supervise_fake("best")(replace(job, is_forced=True))
+    assert is_optimized_output(job)
+
+
+def test_what_was_made_from_another_model_stays(supervise_fake: SuperviseFake, job: Job) -> None:
+    before = _earlier(job, input_path="encoder.onnx")
+    with pytest.raises(UsageError, match=r"was made from encoder\.onnx, not from model\.onnx"):
+        supervise_fake("best")(job)
+    assert Path(job.output_path).read_bytes() == before
+
+
+def test_a_copy_of_the_input_may_be_written_again(supervise_fake: SuperviseFake, job: Job) -> None:
+    for _ in range(2):
+        assert not supervise_fake("unchanged")(job).kept
+    assert Path(job.output_path).read_bytes() == Path(job.input_path).read_bytes()
 
 
 @pytest.mark.parametrize(("mode", "ending"), [("best", Ending.COMPLETED), ("best+interrupt", Ending.INTERRUPTED)])

@@ -15,9 +15,9 @@ from eqsat.runtime import (
     ContenderResult,
     Device,
     Kernel,
-    MeasurementError,
     Profile,
     Runtime,
+    SessionFailedError,
     SessionSettings,
     StopReason,
 )
@@ -137,4 +137,4 @@ class FakeRuntime:
     def _refuse(self, proto: onnx.ModelProto) -> None:
         for node in proto.graph.node:
             if node.op_type in self.failing:
-                raise MeasurementError(f"{node.op_type} is refused")
+                raise SessionFailedError(f"{node.op_type} is refused")

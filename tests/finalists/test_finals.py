@@ -13,14 +13,14 @@ import onnx
 import pytest
 from typing_extensions import override
 
-from eqsat.errors import RulesError, VerificationError
+from eqsat.errors import ModelError, RulesError, VerificationError
 from eqsat.events import Event
 from eqsat.job import Budget, Growth, Job, Prices
 from eqsat.optimizer import optimize
 from eqsat.reasons import Why, told
 from eqsat.report import Report, Status
 from eqsat.rules.rule import FloatClass
-from eqsat.runtime import BrokenModelError, Contender, MeasurementError, SessionSettings, StopReason
+from eqsat.runtime import BrokenModelError, ChildCrashedError, Contender, MeasurementError, SessionSettings, StopReason
 from eqsat.scratch import read_best
 from eqsat.search.interface import Arena, Outcome, Search, SearchBudget
 from eqsat.search.interface import StopReason as EndReason
@@ -382,10 +382,20 @@ def test_a_runtime_that_never_measures_leaves_the_input(job: Job) -> None:
 
 
 def test_an_input_that_does_not_run_is_said_to_be_one(job: Job) -> None:
-    report = run(job, FakeRuntime(PRICES, failing=frozenset({"Neg"})))
-    assert report.status is Status.UNCHANGED
-    assert report.reason.startswith("the input itself does not run: ")
-    assert not report.warnings
+    with pytest.raises(ModelError, match=r"model\.onnx: the input itself does not run: .*Neg"):
+        run(job, FakeRuntime(PRICES, failing=frozenset({"Neg"})))
+
+
+def test_an_input_that_no_child_survives_is_kept(job: Job) -> None:
+    runtime = FakeRuntime(PRICES)
+
+    def crash(model: onnx.ModelProto) -> str:
+        raise ChildCrashedError("ONNX Runtime crashed")
+
+    runtime.fingerprint = crash
+    report = run(job, runtime)
+    assert (report.status, report.verified) == (Status.UNCHANGED, False)
+    assert report.reason.startswith("the input itself does not run: ONNX Runtime crashed")
 
 
 def test_an_input_that_is_broken_ends_the_run(job: Job) -> None:

@@ -24,7 +24,6 @@ from ir.onnx_file import (
     model_to_path,
     move_model,
     path_to_model,
-    read_metadata,
     write_model,
     written_bytes,
 )
@@ -394,12 +393,6 @@ def test_a_big_broken_model_in_memory_is_refused(tmp_path: Path, monkeypatch: py
     model = _changed(lambda m: m.graph.node.append(m.graph.node[0]))
     with pytest.raises(InvalidModelError):
         model_to_path(model, tmp_path)
-
-
-def test_metadata_is_read_without_the_tensors(tmp_path: Path) -> None:
-    model = _model()
-    helper.set_model_props(model, {"author": "me"})
-    assert read_metadata(save(model, tmp_path)) == {"author": "me"}
 
 
 def _write_half(target: Path) -> None:

@@ -12,9 +12,9 @@ from onnx import helper
 
 from eqsat.runtime.fingerprint import LARGE_BYTES, model_fingerprint
 from eqsat.runtime.probe import PROBE_INPUT, probe_feeds, probe_model
-from eqsat.runtime.protobuf import parse
 from eqsat.runtime.trace import watched_nodes
 from eqsat.runtime.wire import ELEMENT_TYPES, Frame, Reply, Request, read_frame, write_frame
+from ir.protobuf import parse
 from tests.runtime import models
 
 
