@@ -23,17 +23,20 @@ from eqsat.egraph.session import Session, UnsoundRulesError
 from eqsat.errors import EqsatError, ModelError, RulesError, UsageError
 from eqsat.events import Event, Stage
 from eqsat.extraction.cpsat import solve
+from eqsat.extraction.problem import NoSelectionError, forbid
 from eqsat.finalists.culprits import culprits
 from eqsat.finalists.finals import Explored, Finals, keep_input
 from eqsat.job import Job, Prices, Target
 from eqsat.outcome import Findings
-from eqsat.progress import FINALS_SHARE, PRICE_SHARE, SEARCH_SHARE, Progress, Schedule
+from eqsat.progress import FINALS_SHARE, PRICE_SHARE, SEARCH_SHARE, TUNED_SHARE, Progress, Schedule
 from eqsat.reasons import Why, told, why_refused
-from eqsat.report import Report
+from eqsat.report import Amounts, Report, Status
 from eqsat.rules.book import RuleBook, load_rules
 from eqsat.runtime.errors import BrokenModelError, MeasurementError, SessionFailedError, UnsupportedValueError
+from eqsat.runtime.measurements import Contender
 from eqsat.runtime.runtime import Runtime
 from eqsat.runtime.settings import CPU_PROVIDER, CUDA_PROVIDER, CUSTOM_OPS_FAILED, SessionSettings
+from eqsat.scratch import read_best
 from eqsat.search.interface import Arena, SearchBudget, SearchFactory, StopReason, Surroundings
 from eqsat.search.registry import make_search
 from eqsat.verify.errors import UnsupportedInputError
@@ -54,6 +57,9 @@ if TYPE_CHECKING:
     from ir.onnx_file import ModelFile
 
 MAX_SOLVE_S: Final = 30.0
+
+INPUT_SOLVE_S: Final = 2.0
+"""Seconds in which the model itself is priced: all that is open is what the provider fuses."""
 
 TRYING_SHARE: Final = 0.1
 """Share of the time budget in which random inputs are looked for that the model takes."""
@@ -91,9 +97,9 @@ def optimize(
     run = _Run(job, emit, clock, searches)
     try:
         if runtime is not None:
-            return run.execute(runtime)
+            return run.finished(run.execute(runtime), runtime)
         with Runtime(scratch_dir=Path(job.scratch_dir), clock=clock) as own:
-            return run.execute(own)
+            return run.finished(run.execute(own), own)
     except (UnsoundRulesError, EgglogError) as error:
         raise RulesError(f"the rules contradict the types of {job.input_path}: {error}") from error
 
@@ -177,6 +183,37 @@ class _Run:
                 clock=self.clock,
             )
             return self._optimize(finals, pricer, graph, rules, plan.sizes())
+
+    def finished(self, report: Report, runtime: Runtime) -> Report:
+        """Return the report with what is worth knowing of the result but decides nothing, as far as there is time."""
+        if self.clock() >= self.schedule.deadline(TUNED_SHARE) or not self.findings.feeds:
+            return report
+        try:
+            match report.status:
+                case Status.OPTIMIZED:
+                    return replace(report, memory_bytes=self._memory(runtime))
+                case Status.UNCHANGED if report.original_us is None:
+                    return replace(report, original_us=self._latency_us(runtime))
+        except MeasurementError:
+            pass
+        return report
+
+    def _memory(self, runtime: Runtime) -> Amounts:
+        best = read_best(self.job.scratch_dir)
+        if best is None or best.model_path is None:
+            return Amounts()
+        runtime.close()  # its sessions would count as ours
+        with self.progress.stage(Stage.MEASURE, "measuring memory"):
+            before, after = (
+                runtime.peak_memory_bytes(path, self.findings.feeds, self.settings)
+                for path in (self.source, best.model_path)
+            )
+        return Amounts(before=before, after=after)
+
+    def _latency_us(self, runtime: Runtime) -> float:
+        with self.progress.stage(Stage.MEASURE, "measuring the input"):
+            contender = Contender(path=self.source, settings=self.settings)
+            return runtime.latency_us(contender, self.findings.feeds, seed=self.job.seed)
 
     def _read(self, file: ModelFile) -> tuple[Graph, tuple[Feeds, ...]]:
         """Read the model and the user's own inputs; names that their shapes contradict are no equalities."""
@@ -304,7 +341,7 @@ class _Run:
         def settle(session: Session) -> PricedProblem:
             return frugal.settle(session, MicroMaker(session, sizes), provider)
 
-        with self.progress.stage(Stage.SEARCH, f"search: {self.job.search}"):
+        with self.progress.stage(Stage.SEARCH, f"by {self.job.search}"):
             arena = Arena(
                 session=first,
                 build_problem=build,
@@ -328,6 +365,7 @@ class _Run:
             left_s = self.schedule.deadline(FINALS_SHARE) - self.clock()
             extracted = solve(priced.problem, time_limit_s=min(MAX_SOLVE_S, max(left_s, 1.0)), seed=self.job.seed)
             self.findings.extraction = extracted
+            self.findings.price_us = _input_price_us(priced, first) if session is first else None
         return Explored(session=session, rules=rules, priced=priced, selection=extracted.selection)
 
     def _price_progress(self, done: int, total: int) -> None:
@@ -417,6 +455,16 @@ class _Metered(Meter):
     @override
     def others(self, names: Collection[str]) -> Mapping[str, tuple[Kernel, float]]:
         return self.pricer.others(names)
+
+
+def _input_price_us(priced: PricedProblem, session: Session) -> float | None:
+    """Return what the model itself costs by the prices of its e-graph; None where a part of it has no price."""
+    own = forbid(priced.problem, priced.rewritten(session.model_nodes()))
+    try:
+        cost_us = solve(own, time_limit_s=INPUT_SOLVE_S).selection.cost_us
+    except NoSelectionError:
+        return None
+    return cost_us if math.isfinite(cost_us) else None
 
 
 def _listed(shape: Sequence[object]) -> str:

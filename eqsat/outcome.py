@@ -9,7 +9,9 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Final, final
 
+from eqsat.cost.macs import model_macs
 from eqsat.report import (
+    Amounts,
     EGraphSize,
     Extraction,
     InputAccount,
@@ -23,7 +25,7 @@ from eqsat.report import (
     Status,
 )
 from ir.external_data import outer_files
-from ir.onnx_file import external_files, operator_counts, written_bytes
+from ir.onnx_file import external_files, num_parameters, operator_counts, written_bytes
 
 if TYPE_CHECKING:
     from eqsat.egraph.session import Size
@@ -43,7 +45,11 @@ _PACKAGES: Final = ("eqsat", "egglog", "onnx", "onnx-ir", "onnxruntime-gpu", "or
 @final
 @dataclass(slots=True, kw_only=True)
 class Findings:
-    """Filled in while the run goes on; what was not reached stays None."""
+    """Filled in while the run goes on; what was not reached stays None.
+
+    Attributes:
+        price_us: Price of the input.
+    """
 
     job: Job
     graph: Graph | None = None
@@ -55,6 +61,7 @@ class Findings:
     extraction: ExtractionResult | None = None
     decisions: tuple[Decision, ...] = ()
     comparison: Comparison | None = None
+    price_us: float | None = None
     verification: Verification | None = None
     seconds: dict[str, float] = field(default_factory=dict)
     warnings: list[str] = field(default_factory=list)
@@ -76,7 +83,7 @@ class Findings:
 def unchanged_report(findings: Findings, reason: str) -> Report:
     """Return the report of a run that gives the input back."""
     counts = _counts(findings)
-    size = findings.input_bytes
+    size, parameters, macs = findings.input_bytes, _parameters(findings), _macs(findings)
     return Report(
         status=Status.UNCHANGED,
         reason=reason,
@@ -84,8 +91,11 @@ def unchanged_report(findings: Findings, reason: str) -> Report:
         egraph=_egraph(findings),
         prices=findings.prices,
         extraction=_extraction(findings),
+        original_us=_original_us(findings),
         operators=OperatorCounts(before=counts, after=counts),
         size_bytes=SizeBytes(before=size, after=size),
+        parameters=Amounts(before=parameters, after=parameters),
+        macs=Amounts(before=macs, after=macs),
         seconds=dict(findings.seconds),
         versions=_versions(),
         warnings=tuple(findings.warnings),
@@ -97,6 +107,8 @@ def optimized_report(
     winner: Finalist,
     tuned: SessionSettings | None,
     tuned_result: ContenderResult | None,
+    *,
+    winner_macs: int | None = None,
     added_bytes: int = 0,
 ) -> Report:
     """Return the report of a run that found a faster model.
@@ -106,6 +118,7 @@ def optimized_report(
         winner: The faster model.
         tuned: The session options that make it faster still; None where there are none.
         tuned_result: What was measured with them.
+        winner_macs: Multiply-accumulates of one run of it; None where they are not known.
         added_bytes: Bytes that its file will have more, by what is added to its metadata.
     """
     choice = None
@@ -125,7 +138,8 @@ def optimized_report(
         verified=True,
         max_abs_error=verification.max_abs_error if verification is not None else None,
         inputs=_inputs(findings, verification),
-        latency=latency_of(findings),
+        original_us=_original_us(findings),
+        latency=latency_of(findings, winner.selection.cost_us),
         session=choice,
         egraph=_egraph(findings),
         prices=findings.prices,
@@ -133,6 +147,8 @@ def optimized_report(
         rules=tuple(RuleUse(name=name, applied=count) for name, count in uses),
         operators=OperatorCounts(before=_counts(findings), after=winner.built.operators),
         size_bytes=SizeBytes(before=findings.input_bytes, after=written_bytes(winner.built.path) + added_bytes),
+        parameters=Amounts(before=_parameters(findings), after=winner.built.num_parameters),
+        macs=Amounts(before=_macs(findings), after=winner_macs),
         seconds=dict(findings.seconds),
         versions=_versions(),
         warnings=tuple(findings.warnings),
@@ -145,28 +161,46 @@ def _inputs(findings: Findings, verification: Verification | None) -> InputAccou
     return InputAccount(
         source="given" if findings.plan.samples else "random",
         shapes={name: array.shape for name, array in findings.feeds.items()},
+        assumed_sizes=findings.plan.assumed_sizes(),
         verified_at=() if verification is None else verification.shapes_checked,
         draws={} if verification is None else {draw.value: count for draw, count in verification.draws.items()},
         assumptions=findings.plan.assumptions,
     )
 
 
-def latency_of(findings: Findings) -> Latency | None:
-    """Return the paired measurement of input and output; None where none was made."""
+def latency_of(findings: Findings, price_us: float | None = None) -> Latency | None:
+    """Return the paired measurement of input and output, whose price is ``price_us``; None where none was made."""
     comparison = findings.comparison
     result = comparison.results.get(1) if comparison is not None else None
     if comparison is None or result is None or not math.isfinite(result.speedup_high):
         return None
+    original_us = comparison.results[0].latency_us
     return Latency(
         provider=findings.job.providers[0],
         threads=findings.job.threads,
-        original_us=comparison.results[0].latency_us,
-        optimized_us=result.latency_us,
+        original_us=original_us,
+        optimized_us=original_us / result.speedup,
         speedup=result.speedup,
         speedup_low=result.speedup_low,
         speedup_high=result.speedup_high,
+        pairs=result.num_pairs,
         rounds=comparison.rounds * result.num_pairs,
+        promised=findings.price_us / price_us if findings.price_us is not None and price_us else None,
     )
+
+
+def _original_us(findings: Findings) -> float | None:
+    return None if findings.comparison is None else findings.comparison.results[0].latency_us
+
+
+def _parameters(findings: Findings) -> int | None:
+    return None if findings.graph is None else num_parameters(findings.graph.model)
+
+
+def _macs(findings: Findings) -> int | None:
+    if findings.graph is None or findings.plan is None or not (findings.plan.samples or findings.plan.can_draw):
+        return None
+    return model_macs(findings.graph, findings.plan.sizes())
 
 
 def _egraph(findings: Findings) -> EGraphSize | None:

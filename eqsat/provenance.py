@@ -27,6 +27,9 @@ _PLACES: Final = frozenset({"input_path", "output_path", "scratch_dir", "cost_db
 """Fields of a job that say where things lie on this machine, and nothing about the output."""
 
 
+_FILES: Final = frozenset({"rule_files", "custom_ops", "inputs"})
+"""Fields that name files, of which only the names are kept."""
+
 _LONGEST: Final = 999.0
 """A speed-up that takes as many digits as any."""
 
@@ -106,14 +109,22 @@ def provenance(
 
 
 def _options(job: Job) -> dict[str, Any]:
-    given, usual = asdict(job), asdict(Job(input_path=""))
-    options = {name: value for name, value in given.items() if name not in _PLACES and value != usual[name]}
-    for name in ("rule_files", "custom_ops"):
-        if name in options:
-            options[name] = [Path(path).name for path in options[name]]
-    if "inputs" in options:
-        options["inputs"] = Path(job.inputs).name
+    options = _changes(asdict(job), asdict(Job(input_path="")))
+    for name in _PLACES:
+        options.pop(name, None)
+    for name in _FILES & options.keys():
+        paths = options[name]
+        options[name] = Path(paths).name if isinstance(paths, str) else [Path(path).name for path in paths]
     return options
+
+
+def _changes(given: Mapping[str, Any], usual: Mapping[str, Any]) -> dict[str, Any]:
+    """The settings that are not the usual ones, inside groups of settings too."""
+    return {
+        name: _changes(value, usual[name]) if isinstance(value, dict) and usual[name] else value
+        for name, value in given.items()
+        if value != usual[name]
+    }
 
 
 def content_sha256(path: Path) -> str:

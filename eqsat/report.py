@@ -42,12 +42,16 @@ class Latency:
     Attributes:
         provider: ONNX Runtime's name of the provider measured on.
         threads: Intra-op threads; 0 is the provider's own default.
-        original_us: Median latency of one run of the input.
-        optimized_us: Median latency of one run of the output.
-        speedup: Median over pairs of sessions of ``original / optimized``.
+        original_us: Latency of one run of the input, median of the pairs of sessions.
+        optimized_us: That of the output: ``original_us / speedup``, for the ratio of two medians is not the median of
+            the ratios, and the latter is what was tested.
+        speedup: Median of the pairs of ``original / optimized``.
         speedup_low: Lower end of its 95 % interval.
         speedup_high: Upper end of its 95 % interval.
+        pairs: Pairs of fresh sessions.
         rounds: Timed rounds behind it, over all pairs.
+        promised: The speed-up that prices promised, ``price of input / price of output``; None where the search went on
+            from another graph than the input.
     """
 
     provider: str
@@ -57,7 +61,9 @@ class Latency:
     speedup: float
     speedup_low: float
     speedup_high: float
+    pairs: int
     rounds: int
+    promised: float | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -86,6 +92,7 @@ class InputAccount:
     Attributes:
         source: ``"given"``: the user's own inputs; ``"random"``: drawn here.
         shapes: Shapes by input name that prices and latencies were measured at.
+        assumed_sizes: Sizes in them that nobody gave, by the name of the dimension.
         verified_at: Shapes by input name that the result was verified at, the user's own first; empty where nothing
             was verified.
         draws: Sets of inputs that the result was verified on, by their kind: given, ordinary, tiny, huge, or edge for
@@ -95,6 +102,7 @@ class InputAccount:
 
     source: str
     shapes: Mapping[str, tuple[int, ...]]
+    assumed_sizes: Mapping[str, int] = field(default_factory=dict)
     verified_at: tuple[Mapping[str, tuple[int, ...]], ...] = ()
     draws: Mapping[str, int] = field(default_factory=dict)
     assumptions: tuple[str, ...] = ()
@@ -189,6 +197,19 @@ class SizeBytes:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class Amounts:
+    """How much of something there is in the input and in the output; None where that is not known.
+
+    Attributes:
+        before: In the input.
+        after: In the output.
+    """
+
+    before: int | None = None
+    after: int | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Report:
     """Everything a run has to say about its result.
 
@@ -202,7 +223,8 @@ class Report:
             model, which is the input, byte for byte.
         max_abs_error: Largest absolute difference of any output element on given and on ordinary inputs.
         inputs: What the model was fed; None where it was not run.
-        latency: The paired measurement; None where none was made.
+        original_us: Latency of one run of the input, in microseconds; None where it was not measured.
+        latency: The paired measurement of input and output; None where the output is the input.
         session: The tuned session options; None where none were tried.
         egraph: Size of the e-graph; None where none was built.
         prices: Where the prices came from; None where none were asked for.
@@ -210,6 +232,9 @@ class Report:
         rules: Rules that were applied, most often first.
         operators: Nodes by operator.
         size_bytes: Size of the files.
+        parameters: Elements of all constant tensors.
+        macs: Multiply-accumulates of one run, see :mod:`eqsat.cost.macs`.
+        memory_bytes: Most that the resident memory of a process grows by, while it makes a session and runs it twice.
         seconds: Wall-clock time by stage, ``total`` among them.
         peak_rss_bytes: Largest resident memory of the worker and its children together.
         versions: Versions of this package and of what it stands on.
@@ -225,6 +250,7 @@ class Report:
     verified: bool = False
     max_abs_error: float | None = None
     inputs: InputAccount | None = None
+    original_us: float | None = None
     latency: Latency | None = None
     session: SessionChoice | None = None
     egraph: EGraphSize | None = None
@@ -233,6 +259,9 @@ class Report:
     rules: tuple[RuleUse, ...] = ()
     operators: OperatorCounts = field(default_factory=OperatorCounts)
     size_bytes: SizeBytes = field(default_factory=SizeBytes)
+    parameters: Amounts = field(default_factory=Amounts)
+    macs: Amounts = field(default_factory=Amounts)
+    memory_bytes: Amounts = field(default_factory=Amounts)
     seconds: Mapping[str, float] = field(default_factory=dict)
     peak_rss_bytes: int = 0
     versions: Mapping[str, str] = field(default_factory=dict)
@@ -283,6 +312,8 @@ class Report:
             values["warnings"] = tuple(values["warnings"])
             values["operators"] = _build(OperatorCounts, values["operators"], "operators")
             values["size_bytes"] = _build(SizeBytes, values["size_bytes"], "size_bytes")
+            for key in ("parameters", "macs", "memory_bytes"):
+                values[key] = _build(Amounts, values[key], key)
             for key, kind in _OPTIONAL_PARTS.items():
                 values[key] = None if values[key] is None else _build(kind, values[key], key)
         except KeyError as error:

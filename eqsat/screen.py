@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from enum import IntEnum
 from typing import TYPE_CHECKING, Protocol, final
@@ -13,7 +13,7 @@ from rich.progress import BarColumn, Progress, SpinnerColumn, TextColumn, TimeEl
 from rich.table import Table
 
 from eqsat.events import Event, Stage
-from eqsat.report import Report, Status
+from eqsat.report import Amounts, Report, Status
 from eqsat.shown import one_line
 
 if TYPE_CHECKING:
@@ -123,40 +123,68 @@ def summary(report: Report, *, is_verbose: bool = False) -> Table:
     table.add_column("after", justify="right")
     table.add_column("", overflow="fold")
     before, after = report.operators.before, report.operators.after
-    table.add_row("operators", f"{sum(before.values())}", f"{sum(after.values())}", _changes(report, is_verbose))
+    if before or after:
+        table.add_row("operators", f"{sum(before.values())}", f"{sum(after.values())}", _changes(report, is_verbose))
+    _add_amounts(table, "parameters", report.parameters, _count)
+    _add_amounts(table, "MACs", report.macs, _count)
     sizes = report.size_bytes
-    table.add_row("size", _mib(sizes.before), _mib(sizes.after), "")
+    if sizes.before or sizes.after:
+        table.add_row("size", _bytes(sizes.before), _bytes(sizes.after), "")
+    _add_amounts(table, "memory", report.memory_bytes, _bytes, "peak of a session")
     latency = report.latency
     if latency is not None:
         table.add_row(
             "latency",
-            f"{latency.original_us / 1000:.3f} ms",
-            f"{latency.optimized_us / 1000:.3f} ms",
-            _interval(latency.speedup, latency.speedup_low, latency.speedup_high)
-            + f", {latency.provider}, {latency.threads or 'default'} threads",
+            _ms(latency.original_us),
+            _ms(latency.optimized_us),
+            f"median of {_counted(latency.pairs, 'pair')}, {latency.provider}, {_threads(latency.threads)}",
         )
+        table.add_row(
+            "speed-up",
+            "",
+            _times(latency.speedup),
+            f"{latency.speedup_low:.3f} to {latency.speedup_high:.3f}"
+            + (f", {_times(latency.promised)} promised by prices" if latency.promised is not None else ""),
+        )
+    elif report.original_us is not None:
+        table.add_row("latency", _ms(report.original_us), "", "of the input by itself")
     session = report.session
     if session is not None:
         options = ", ".join((session.graph_optimization_level, *(f"no {name}" for name in session.disabled_optimizers)))
-        tuned = _interval(session.speedup, session.speedup_low, session.speedup_high)
-        table.add_row("eqsat.load", "", "", escape(f"{tuned}, {options}"))
-    inputs = report.inputs
-    if inputs is not None:
-        at = _shapes(inputs.shapes)
-        assumed = ", ".join(_first(inputs.assumptions, is_verbose))
-        table.add_row("inputs", "", inputs.source, escape(f"{at}; assumed: {assumed}" if assumed else at))
-    error = "" if report.max_abs_error is None else f"largest difference {report.max_abs_error:.2e}"
-    if inputs is not None and inputs.verified_at:
-        count = len(inputs.verified_at)
-        at = f"{sum(inputs.draws.values())} sets of inputs, {count} {'shape' if count == 1 else 'shapes'}"
-        error = f"{error}, {at}" if error else at
-    table.add_row("verified", "", "yes" if report.verified else "no", error)
+        interval = f"{session.speedup_low:.3f} to {session.speedup_high:.3f}"
+        table.add_row("eqsat.load", "", _times(session.speedup), escape(f"{interval}, {options}"))
+    _add_inputs(table, report, is_verbose)
     if report.rules:
         shown = report.rules if is_verbose else report.rules[:_MAX_RULES]
         more = f", {len(report.rules) - len(shown)} more" if len(shown) < len(report.rules) else ""
         names = ", ".join(f"{rule.name} {rule.applied}" for rule in shown)
         table.add_row("rules", "", f"{sum(rule.applied for rule in report.rules)}", escape(names + more))
     return table
+
+
+def _add_amounts(table: Table, name: str, amounts: Amounts, shown: Callable[[int], str], what: str = "") -> None:
+    if amounts.before is not None:
+        table.add_row(name, shown(amounts.before), "" if amounts.after is None else shown(amounts.after), what)
+
+
+def _add_inputs(table: Table, report: Report, is_verbose: bool) -> None:
+    """Say what the model was fed, what of it was guessed, and on how much the result was verified."""
+    inputs = report.inputs
+    if inputs is not None:
+        table.add_row("inputs", "", inputs.source, escape(_shapes(inputs.shapes, is_verbose)))
+        sizes = tuple(f"{name}={size}" for name, size in inputs.assumed_sizes.items())
+        if sizes:
+            table.add_row("", "", "assumed", escape(f"{', '.join(_first(sizes, is_verbose))} (--input-shape)"))
+        if inputs.assumptions:
+            table.add_row("", "", "assumed", escape(f"{', '.join(_first(inputs.assumptions, is_verbose))} (--inputs)"))
+    if not report.verified:
+        table.add_row("verified", "", "", "nothing to verify: the output is the input" if report.output else "")
+        return
+    error = "" if report.max_abs_error is None else f"largest difference {report.max_abs_error:.2e}"
+    if inputs is not None and inputs.verified_at:
+        sets = f"{_counted(sum(inputs.draws.values()), 'set')} of inputs, {_counted(len(inputs.verified_at), 'shape')}"
+        error = f"{error}, {sets}" if error else sets
+    table.add_row("verified", "", "yes", error)
 
 
 def rules_table(rules: Iterable[Rule]) -> Table:
@@ -184,10 +212,9 @@ def _changes(report: Report, is_verbose: bool) -> str:
     return escape(", ".join([f"{name} {changes[name]:+d}" for name in shown] + more))
 
 
-def _shapes(shapes: Mapping[str, tuple[int, ...]]) -> str:
-    texts = [f"{name} {'x'.join(map(str, shape)) or 'scalar'}" for name, shape in shapes.items()]
-    more = [f"{len(texts) - _MAX_INPUTS} more"] if len(texts) > _MAX_INPUTS else []
-    return ", ".join(texts[:_MAX_INPUTS] + more)
+def _shapes(shapes: Mapping[str, tuple[int, ...]], is_verbose: bool) -> str:
+    texts = tuple(f"{name} {'x'.join(map(str, shape)) or 'scalar'}" for name, shape in shapes.items())
+    return ", ".join(_first(texts, is_verbose))
 
 
 def _first(lines: tuple[str, ...], is_verbose: bool) -> tuple[str, ...]:
@@ -195,9 +222,31 @@ def _first(lines: tuple[str, ...], is_verbose: bool) -> tuple[str, ...]:
     return (*lines[:_MAX_INPUTS], f"{len(lines) - _MAX_INPUTS} more") if is_cut else lines
 
 
-def _interval(middle: float, low: float, high: float) -> str:
-    return f"{middle:.3f}x ({low:.3f} to {high:.3f})"
+def _ms(latency_us: float) -> str:
+    return f"{latency_us / 1000:.3f} ms"
 
 
-def _mib(num_bytes: int) -> str:
-    return f"{num_bytes / 2**20:.1f} MiB"
+def _times(ratio: float) -> str:
+    return f"{ratio:.3f}x"
+
+
+def _threads(count: int) -> str:
+    return _counted(count, "thread") if count else "default threads"
+
+
+def _counted(count: int, word: str) -> str:
+    return f"{count} {word}" if count == 1 else f"{count} {word}s"
+
+
+def _count(amount: int) -> str:
+    for unit, factor in (("G", 10**9), ("M", 10**6), ("k", 10**3)):
+        if amount >= 0.9995 * factor:
+            return f"{amount / factor:.3g} {unit}"
+    return str(amount)
+
+
+def _bytes(amount: int) -> str:
+    for unit, factor in (("GiB", 2**30), ("MiB", 2**20), ("KiB", 2**10)):
+        if amount >= factor:
+            return f"{amount / factor:.1f} {unit}"
+    return f"{amount} bytes"

@@ -30,6 +30,7 @@ __all__ = [
     "load_model",
     "model_to_path",
     "move_model",
+    "num_parameters",
     "open_model",
     "operator_counts",
     "path_to_model",
@@ -117,6 +118,11 @@ def external_files(path: Path) -> tuple[Path, ...]:
 def weights_bytes(model: onnx_ir.Model) -> int:
     """Return the bytes of all tensors of a model."""
     return sum(tensor.nbytes for tensor in tensors(model))
+
+
+def num_parameters(model: onnx_ir.Model) -> int:
+    """Return the elements of all tensors of a model."""
+    return sum(tensor.size for tensor in tensors(model))
 
 
 def write_model(model: onnx_ir.Model, path: Path, *, is_durable: bool = True) -> None:

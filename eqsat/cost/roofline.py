@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Sequence
 from typing import TYPE_CHECKING, Final
 
 from eqsat.cost.clusters import UNFUSED
+from eqsat.cost.macs import num_macs
 from eqsat.cost.micro import Cluster, UnpriceableError
 from eqsat.cost.pricing import VIEW_US, flat_price
 from ir.data_types import itemsize
@@ -148,60 +149,11 @@ def _flops(enode: ENode, inputs: Sequence[_Types], outputs: _Types) -> float:
     """Return the operations of one e-node, 2 for a multiplication and an addition."""
     num_results = sum(_num_elements(type_) for type_ in outputs)
     tensors = _flat(inputs)
-    arithmetic = _ARITHMETIC.get(enode.operator)
-    if arithmetic is not None and len(tensors) > 1:
-        return arithmetic(enode, tensors, num_results)
+    macs = num_macs(enode.operator, enode.named_attributes(), tensors, num_results)
+    if macs is not None:
+        return 2.0 * macs
     if enode.operator in COSTLY:
         return COSTLY_FLOPS * num_results
     if enode.operator in PARTIAL:
         return CHEAP_FLOPS * num_results
     return CHEAP_FLOPS * max(num_results, sum(_num_elements(type_) for type_ in tensors[:1]))
-
-
-def _product(enode: ENode, tensors: _Types, num_results: int) -> float:
-    left = tensors[0]
-    is_transposed = bool(enode.named_attributes().get("transA")) and left.rank > 1
-    summed = left.shape[-2 if is_transposed else -1] if left.shape else 1
-    return 2.0 * num_results * summed
-
-
-def _convolution(enode: ENode, tensors: _Types, num_results: int) -> float:
-    weight = tensors[3 if enode.operator == "QLinearConv" else 1]
-    return 2.0 * num_results * _num_elements(weight) / max(weight.shape[0], 1)
-
-
-def _transposed_convolution(_: ENode, tensors: _Types, __: int) -> float:
-    weight = tensors[1]
-    return 2.0 * _num_elements(tensors[0]) * _num_elements(weight) / max(weight.shape[0], 1)
-
-
-def _attention(_: ENode, tensors: _Types, num_results: int) -> float:
-    """The products of all queries with all keys, and of these with the values."""
-    key = tensors[1]
-    return 4.0 * num_results * (key.shape[-2] if key.rank > 1 else 1)
-
-
-def _projecting_attention(_: ENode, tensors: _Types, num_results: int) -> float:
-    """Attention of a sequence to itself, after one product that makes queries, keys and values."""
-    source, weight = tensors[:2]
-    length = source.shape[-2] if source.rank > 1 else 1
-    return 2.0 * _num_rows(source) * _num_elements(weight) + 4.0 * num_results * length
-
-
-def _recurrent(_: ENode, tensors: _Types, __: int) -> float:
-    return 2.0 * _num_rows(tensors[0]) * sum(_num_elements(type_) for type_ in tensors[1:3])
-
-
-def _num_rows(type_: TensorType) -> float:
-    return _num_elements(type_) / max(type_.shape[-1], 1) if type_.shape else 1.0
-
-
-_ARITHMETIC: Final[Mapping[str, Callable[[ENode, _Types, int], float]]] = {
-    **dict.fromkeys(("MatMul", "Gemm", "MatMulInteger", "QLinearMatMul", "MsFusedMatMul"), _product),
-    **dict.fromkeys(("Conv", "QLinearConv"), _convolution),
-    "ConvTranspose": _transposed_convolution,
-    **dict.fromkeys(("Attention", "MsMultiHeadAttention", "MsGroupQueryAttention"), _attention),
-    "MsAttention": _projecting_attention,
-    **dict.fromkeys(("LSTM", "GRU", "RNN"), _recurrent),
-}
-"""Operations of the operators that sum products, from the e-node, its input types and its number of results."""

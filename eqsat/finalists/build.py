@@ -12,7 +12,7 @@ from eqsat.finalists.folding import fold
 from eqsat.job import Growth
 from eqsat.provenance import METADATA_PREFIX
 from ir.assembly import assemble
-from ir.onnx_file import operator_counts, write_model
+from ir.onnx_file import num_parameters, operator_counts, write_model
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -31,11 +31,13 @@ class Built:
         origins: Rules behind it, and how many of their applications are in it, see
             :func:`~eqsat.egraph.restart.origins_of`.
         operators: Nodes by operator, as written.
+        num_parameters: Elements of all its constant tensors.
     """
 
     path: Path
     origins: Mapping[str, int]
     operators: Mapping[str, int]
+    num_parameters: int = 0
 
 
 def build(
@@ -69,7 +71,9 @@ def build(
         del model.metadata_props[key]  # an earlier run's word on what was the output then
     write_model(model, path, is_durable=False)
     origins = origins_of(session, rebuilt)
-    return Built(path=path, origins=origins, operators=operator_counts(model.graph))
+    return Built(
+        path=path, origins=origins, operators=operator_counts(model.graph), num_parameters=num_parameters(model)
+    )
 
 
 def discard(path: Path) -> None:

@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Final, assert_never, final
 
 import numpy as np
 
+from eqsat.cost.macs import model_macs
 from eqsat.errors import VerificationError
 from eqsat.events import Stage
 from eqsat.finalists.tournament import Tournament
@@ -28,10 +29,12 @@ from eqsat.runtime.errors import MeasurementError
 from eqsat.runtime.intervals import MIN_PAIRS
 from eqsat.runtime.measurements import Comparison, Contender, ContenderResult, StopReason
 from eqsat.scratch import keep_best
+from eqsat.verify.sizes import contradicted_names, default_sizes
 from eqsat.verify.trials import Problem, Trials, prepare
 from eqsat.verify.verify import Verification, check
 from ir.metadata import add_metadata, metadata_bytes
-from ir.onnx_file import move_model, written_bytes
+from ir.onnx_file import move_model, open_model, written_bytes
+from ir.reader import read
 
 if TYPE_CHECKING:
     from eqsat.cost.problem import PricedProblem
@@ -128,6 +131,7 @@ class Finals:
         self._max_growth_bytes = self._job.max_growth.limit_bytes(self._input_bytes)
         self._input_fingerprint = input_fingerprint
         self._refusals: list[str] = []
+        self._macs_of: dict[Path, int | None] = {}
         self._unmeasured = told(Why.NO_TIME_TO_MEASURE)
 
     def open(self, explored: Explored) -> tuple[Tournament, Finalist] | None:
@@ -344,6 +348,9 @@ class Finals:
                 rounds=CONFIRM_ROUNDS,
                 seed=self._job.seed + 1,
                 deadline=deadline,
+                on_pair=lambda number, most: self._progress.tell(
+                    Stage.MEASURE, f"against the input, pair {number} of {most} at most", (number - 1) / most
+                ),
             )
         except MeasurementError as error:
             if self._clock() < deadline:
@@ -389,7 +396,14 @@ class Finals:
         if tuned is not None:
             metadata[LEVEL_KEY] = tuned.level.value
             metadata[DISABLED_OPTIMIZERS_KEY] = ",".join(tuned.disabled_optimizers)
-        report = optimized_report(self._findings, winner, tuned, tuned_result, metadata_bytes(metadata))
+        report = optimized_report(
+            self._findings,
+            winner,
+            tuned,
+            tuned_result,
+            winner_macs=self._macs(winner.built.path),
+            added_bytes=metadata_bytes(metadata),
+        )
 
         def write(path: Path) -> None:
             move_model(winner.built.path, path)
@@ -398,6 +412,16 @@ class Finals:
         with self._progress.stage(Stage.WRITE, "keeping the result"):
             keep_best(self._job.scratch_dir, report, model_name=_model_name(self._job), write_model=write)
         return report
+
+    def _macs(self, path: Path) -> int | None:
+        """Return the multiply-accumulates of one run of a finalist; None where they are not known."""
+        if path not in self._macs_of:
+            file = open_model(path)
+            graph = read(file)
+            unequal = contradicted_names(graph, self._shapes)
+            graph = read(file, unequal) if unequal else graph
+            self._macs_of[path] = model_macs(graph, default_sizes(graph, self._shapes))
+        return self._macs_of[path]
 
     def _again(self, kept: Report) -> Report:
         """The report on what is kept already, with what was found out since."""

@@ -9,6 +9,7 @@ from __future__ import annotations
 import mmap
 import os
 import queue
+import resource
 import shutil
 import signal
 import sys
@@ -20,6 +21,7 @@ from typing import IO, final
 
 import numpy as np
 import onnxruntime as ort
+import psutil
 
 from eqsat.errors import ProviderError
 from eqsat.runtime.batch import PLAIN, answer_batch
@@ -36,6 +38,10 @@ from eqsat.runtime.wire import Frame, Reply, Request, read_frame, write_frame
 _MAX_PLAIN_SESSIONS = 2_000
 """Sessions of small models that are kept between batches."""
 
+_MAXRSS_BYTES = 1 if sys.platform == "darwin" else 1024
+"""The unit of ``ru_maxrss``."""
+
+_STATUS = Path("/proc/self/status")
 _OOM_SCORE = Path("/proc/self/oom_score_adj")
 
 
@@ -56,6 +62,7 @@ class Child:
             Request.PROFILE: self._profile,
             Request.FINGERPRINT: self._fingerprint,
             Request.PAIR: self._pair,
+            Request.MEMORY: self._memory,
             Request.BATCH: self._batch,
         }
 
@@ -164,6 +171,24 @@ class Child:
             seed=fields["seed"],
         )
         return Frame(kind=Reply.OK, fields={"times_s": times})
+
+    def _memory(self, request: Frame) -> Frame:
+        before = psutil.Process().memory_info().rss
+        runner = Runner(self._session(request, _settings(request)), request.tensors)
+        for _ in range(2):
+            runner.run()
+        return Frame(kind=Reply.OK, fields={"num_bytes": max(_peak_bytes() - before, 0)})
+
+
+def _peak_bytes() -> int:
+    """Return the most resident memory that this process has had.
+
+    On Linux ``ru_maxrss`` would be that of the process that started this one, where it was larger.
+    """
+    with suppress(OSError, StopIteration):
+        lines = _STATUS.read_text(encoding="ascii").splitlines()
+        return 1024 * int(next(line for line in lines if line.startswith("VmHWM:")).split()[1])
+    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * _MAXRSS_BYTES
 
 
 def _settings(request: Frame) -> SessionSettings:

@@ -46,7 +46,13 @@ class PairedTest:
     """A paired latency test under way; contender 0 is the baseline."""
 
     def __init__(
-        self, time_pair: TimePair, num_contenders: int, *, seed: int, seconds_left: Callable[[], float]
+        self,
+        time_pair: TimePair,
+        num_contenders: int,
+        *,
+        seed: int,
+        seconds_left: Callable[[], float],
+        on_pair: Callable[[int, int], None] = lambda *_: None,
     ) -> None:
         """Make a test of ``num_contenders`` contenders.
 
@@ -55,9 +61,11 @@ class PairedTest:
             num_contenders: The baseline counts.
             seed: Seed of all orders.
             seconds_left: Time until the deadline, which may be infinite.
+            on_pair: Is told the number of each pair, from 1, and how many there may be.
         """
         self._time_pair = time_pair
         self._seconds_left = seconds_left
+        self._on_pair = on_pair
         self._rng = random.Random(seed)
         self._pairs_run = 0
         self._is_together = True
@@ -83,6 +91,7 @@ class PairedTest:
             if before_s <= last_pair_s:
                 reason = StopReason.DEADLINE
                 break
+            self._on_pair(self._pairs_run + 1, num_pairs)
             self._observe_all()
             last_pair_s = before_s - self._seconds_left() if math.isfinite(before_s) else 0.0
             self._pairs_run += 1

@@ -6,7 +6,9 @@ import math
 import threading
 import time
 from collections.abc import Callable, Mapping, Sequence
+from dataclasses import asdict, dataclass
 from pathlib import Path
+from statistics import median
 from types import TracebackType
 from typing import Any, Self, final
 
@@ -28,6 +30,16 @@ from eqsat.runtime.settings import Device, SessionSettings
 from eqsat.runtime.wire import Frame, Reply, Request
 
 DEFAULT_TIMEOUT_S = 120.0
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _Effort:
+    """How long sessions are timed, as :func:`eqsat.runtime.timing.time_pair` takes it."""
+
+    rounds: int
+    min_run_s: float
+    max_seconds: float
+    seed: int
 
 
 @final
@@ -211,6 +223,7 @@ class Runtime:
         min_run_s: float = 2e-3,
         seed: int = 0,
         deadline: float | None = None,
+        on_pair: Callable[[int, int], None] = lambda *_: None,
     ) -> Comparison:
         """Test contenders against contender 0: the paired latency test.
 
@@ -228,6 +241,7 @@ class Runtime:
             min_run_s: A shorter run is repeated within its round until this long.
             seed: Seed of the orders.
             deadline: Point on the runtime's clock at which the test ends with what it has.
+            on_pair: Is told the number of each pair, from 1, before it is measured, and ``num_pairs``.
 
         Returns:
             Speed-ups with 95 % intervals, and the contenders that could not be run.
@@ -240,23 +254,62 @@ class Runtime:
             raise ValueError("a comparison needs a baseline and at least one more contender")
 
         def time_pair(indices: Sequence[int], *, max_seconds: float, timeout_s: float, seed: int) -> list[list[float]]:
-            fields = {
-                "contenders": [(str(contenders[i].path), contenders[i].settings.to_fields()) for i in indices],
-                "rounds": rounds,
-                "min_run_s": min_run_s,
-                "max_seconds": max_seconds,
-                "seed": seed,
-            }
-            limit_s = min(self._timeout_s + 2 * max_seconds, timeout_s)
-            answer = self._ask(Frame(kind=Request.PAIR, fields=fields, tensors=feeds), limit_s)
-            times_s: list[list[float]] = answer.fields["times_s"]
-            return times_s
+            effort = _Effort(rounds=rounds, min_run_s=min_run_s, max_seconds=max_seconds, seed=seed)
+            return self._times_s([contenders[index] for index in indices], feeds, effort, timeout_s)
 
         def seconds_left() -> float:
             return math.inf if deadline is None else deadline - self._clock()
 
-        test = PairedTest(time_pair, len(contenders), seed=seed, seconds_left=seconds_left)
+        test = PairedTest(time_pair, len(contenders), seed=seed, seconds_left=seconds_left, on_pair=on_pair)
         return test.run(num_pairs=num_pairs, rounds=rounds)
+
+    def latency_us(
+        self,
+        contender: Contender,
+        feeds: Mapping[str, np.ndarray],
+        *,
+        rounds: int = 15,
+        min_run_s: float = 2e-3,
+        max_seconds: float = 1.0,
+        seed: int = 0,
+    ) -> float:
+        """Return the median latency of one model by itself, in a fresh session: to be told, not to be compared.
+
+        Args:
+            contender: The model.
+            feeds: Arrays by input name.
+            rounds: How often it is timed.
+            min_run_s: A shorter run is repeated within its round until this long.
+            max_seconds: Measuring stops here even before ``rounds``, but never before 3.
+            seed: As in :meth:`compare`.
+        """
+        effort = _Effort(rounds=rounds, min_run_s=min_run_s, max_seconds=max_seconds, seed=seed)
+        (times_s,) = self._times_s([contender], feeds, effort, math.inf)
+        return median(times_s) * 1e6
+
+    def _times_s(
+        self, contenders: Sequence[Contender], feeds: Mapping[str, np.ndarray], effort: _Effort, timeout_s: float
+    ) -> list[list[float]]:
+        models = [(str(each.path), each.settings.to_fields()) for each in contenders]
+        request = Frame(kind=Request.PAIR, fields={"contenders": models, **asdict(effort)}, tensors=feeds)
+        answer = self._ask(request, min(self._timeout_s + 2 * effort.max_seconds, timeout_s))
+        times_s: list[list[float]] = answer.fields["times_s"]
+        return times_s
+
+    def peak_memory_bytes(self, model: Path, feeds: Mapping[str, np.ndarray], settings: SessionSettings) -> int:
+        """Return the most by which the memory of a new process grows, while it makes a session and runs it twice.
+
+        Args:
+            model: The model.
+            feeds: Arrays by input name.
+            settings: How the session is made.
+        """
+        fields = {"path": str(model), "settings": settings.to_fields()}
+        with Runtime(
+            memory_bytes=self._memory_bytes, timeout_s=self._timeout_s, scratch_dir=self._scratch_dir, clock=self._clock
+        ) as fresh:
+            answer = fresh._ask(Frame(kind=Request.MEMORY, fields=fields, tensors=feeds))
+        return int(answer.fields["num_bytes"])
 
     def _ask_about_here(self, request: Frame) -> Frame:
         """Ask what concerns no model, and once more where the child died of something else than the question.

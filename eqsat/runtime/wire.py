@@ -57,6 +57,7 @@ class Request(StrEnum):
     PROFILE = "profile"
     FINGERPRINT = "fingerprint"
     PAIR = "pair"
+    MEMORY = "memory"
     BATCH = "batch"
 
 

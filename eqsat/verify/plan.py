@@ -17,7 +17,7 @@ from eqsat.verify.content import BOOL, Content, Role
 from eqsat.verify.errors import UnsupportedInputError
 from eqsat.verify.inputs import INTEGERS, InputSpec, input_specs, random_feeds
 from eqsat.verify.judge import Runner
-from eqsat.verify.sizes import alternative_sizes, default_sizes, edge_sizes, verification_sizes
+from eqsat.verify.sizes import alternative_sizes, default_sizes, edge_sizes, given_symbols, verification_sizes
 from ir.graph import Graph
 
 Feeds = Mapping[str, np.ndarray]
@@ -91,6 +91,13 @@ class InputPlan:
         types = self.graph.types
         own = {dim for name in self.graph.inputs if name in types for dim in types[name].shape}
         return {self.graph.symbols.name(symbol): size for symbol, size in sizes.items() if symbol in own}
+
+    def assumed_sizes(self) -> dict[str, int]:
+        """Return the sizes of the inputs' own dimensions that nobody gave, by name."""
+        if self.samples:
+            return {}
+        given = given_symbols(self.graph, self.input_shapes)
+        return self.named({symbol: size for symbol, size in self.sizes().items() if symbol not in given})
 
     def edges(self, base: Mapping[int, int]) -> Iterator[Mapping[int, int]]:
         """Yield assignments in which dimensions have size 0 or 1, the others being as in ``base``."""

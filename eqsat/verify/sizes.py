@@ -115,6 +115,14 @@ def default_sizes(graph: Graph, input_shapes: Mapping[str, tuple[int, ...]]) -> 
     return verification_sizes(graph, input_shapes)[0]
 
 
+def given_symbols(graph: Graph, input_shapes: Mapping[str, tuple[int, ...]]) -> frozenset[int]:
+    """Return the symbols whose sizes the user's shapes say.
+
+    Arguments and errors are those of :func:`default_sizes`.
+    """
+    return frozenset(_given_sizes(graph, input_types(graph, input_shapes), input_shapes))
+
+
 def verification_sizes(graph: Graph, input_shapes: Mapping[str, tuple[int, ...]]) -> tuple[dict[int, int], ...]:
     """Return the assignments to verify at: the default one first, and two more where a dimension is free.
 

@@ -16,6 +16,7 @@ import onnx
 import pytest
 
 import eqsat
+from eqsat.provenance import content_sha256, read_provenance
 from eqsat.reasons import Why, told
 from eqsat.report import SCHEMA, Report
 from eqsat.runtime import SessionSettings
@@ -59,14 +60,24 @@ def test_a_transformer_block(tmp_path: Path) -> None:
     report = Report.from_record(report_of(first))
     assert report_of(first)["schema"] == SCHEMA
     assert report.output == str(tmp_path / "out.onnx")
-    assert report.verified
     assert report.egraph is not None
+    assert report.original_us is not None
+    assert report.inputs is not None
+    assert not report.inputs.assumed_sizes
+    assert None not in (report.parameters.before, report.parameters.after, report.macs.before, report.macs.after)
     assert report.extraction is not None
     assert report.peak_rss_bytes > 0
     assert {"load", "search", "price", "extract", "build", "measure", "total"} <= report.seconds.keys()
     if report.status == "unchanged":
         assert (tmp_path / "out.onnx").read_bytes() == before
     else:
+        assert report.verified
+        found = read_provenance(tmp_path / "out.onnx")
+        assert found is not None
+        assert (found.input, found.input_sha256) == ("block.onnx", content_sha256(model))
+        options_said = {"threads": 1, "input_shapes": {"x": [2, 16, 32]}, "budget": {"time_s": 40.0}}
+        assert json.loads(found.options) == options_said
+        assert report.size_bytes.after == (tmp_path / "out.onnx").stat().st_size
         assert report.latency is not None
         assert report.latency.speedup_low > 1.0
         assert report.rules
@@ -94,6 +105,8 @@ def test_where_no_rule_applies_the_file_is_copied(tmp_path: Path) -> None:
     assert (tmp_path / "plain.opt.onnx").read_bytes() == model.read_bytes()
     report = report_of(tmp_path / "report.json")
     assert (report["status"], report["reason"]) == ("unchanged", told(Why.NO_RULE))
+    assert report["original_us"] > 0.0
+    assert report["verified"] is False
 
 
 @pytest.mark.parametrize(

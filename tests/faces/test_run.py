@@ -125,9 +125,16 @@ def test_time_to_learn_comes_on_top(supervisor: Supervisor, search: str) -> None
 def test_the_end_is_a_table(supervisor: Supervisor, capsys: pytest.CaptureFixture[str]) -> None:
     assert run("a.onnx") == 0
     out = capsys.readouterr().out
-    for text in ("Relu -1", "1.200 ms", "1.000 ms", "1.200x (1.150 to 1.250)", "relu-relu 1", "1.00e-06"):
+    for text in ("Relu -1", "1.200 ms", "1.000 ms", "1.200x", "1.150 to 1.250", "relu-relu 1", "1.00e-06"):
         assert text in out
     assert "1.20x faster: 2 nodes became 1" in out
+
+
+def test_a_file_that_stays_is_said_to(supervisor: Supervisor, capsys: pytest.CaptureFixture[str]) -> None:
+    supervisor.outcome = replace(fake_worker.UNCHANGED, output="a.opt.onnx", kept=True)
+    assert run("a.onnx", "--force") == 0
+    assert supervisor.jobs[0].is_forced
+    assert "kept a.opt.onnx, which an earlier run found to be faster" in capsys.readouterr().out
 
 
 def test_quiet_says_nothing(supervisor: Supervisor, capsys: pytest.CaptureFixture[str]) -> None:

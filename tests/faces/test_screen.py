@@ -9,7 +9,17 @@ import pytest
 from rich.console import Console
 
 from eqsat.events import Event, Stage
-from eqsat.report import EGraphSize, InputAccount, OperatorCounts, Report, RuleUse, SessionChoice, Status
+from eqsat.report import (
+    Amounts,
+    EGraphSize,
+    InputAccount,
+    OperatorCounts,
+    Report,
+    RuleUse,
+    SessionChoice,
+    SizeBytes,
+    Status,
+)
 from eqsat.screen import Verbosity, headline, screen, summary
 from tests.faces.fake_worker import OPTIMIZED, UNCHANGED
 
@@ -72,20 +82,52 @@ def test_the_tuned_session_has_a_row_of_its_own() -> None:
         speedup_high=1.6,
     )
     text = rendered(replace(OPTIMIZED, session=session))
-    assert "1.500x (1.400 to 1.600), ORT_ENABLE_EXTENDED, no GeluFusion" in text
+    assert "1.500x │ 1.400 to 1.600, ORT_ENABLE_EXTENDED, no GeluFusion" in text
 
 
 def test_the_table_says_at_which_shapes() -> None:
     inputs = InputAccount(
         source="random",
         shapes={"ids": (1, 128), "rate": ()},
+        assumed_sizes={"sequence": 128},
         verified_at=({"ids": (1, 128), "rate": ()}, {"ids": (2, 8), "rate": ()}),
         draws={"ordinary": 3, "tiny": 2},
         assumptions=("rate is [red]7",),
     )
     text = " ".join(rendered(replace(OPTIMIZED, inputs=inputs)).split())
-    assert "random │ ids 1x128, rate scalar; assumed: rate is [red]7" in text
+    assert "random │ ids 1x128, rate scalar" in text
+    assert "assumed │ sequence=128 (--input-shape)" in text
+    assert "assumed │ rate is [red]7 (--inputs)" in text
     assert "5 sets of inputs, 2 shapes" in text
+
+
+def test_ratio_and_latencies_agree_and_say_what_they_are() -> None:
+    latency = OPTIMIZED.latency
+    assert latency is not None
+    text = " ".join(rendered(replace(OPTIMIZED, latency=replace(latency, promised=1.31))).split())
+    assert "latency │ 1.200 ms │ 1.000 ms │ median of 5 pairs, CPUExecutionProvider, 2 threads" in text
+    assert "speed-up │ │ 1.200x │ 1.150 to 1.250, 1.310x promised by prices" in text
+
+
+def test_an_unchanged_model_has_its_latency_and_is_not_called_verified() -> None:
+    text = " ".join(rendered(replace(UNCHANGED, original_us=2500.0, output="a.opt.onnx")).split())
+    assert "latency │ 2.500 ms │ │ of the input by itself" in text
+    assert "yes" not in text
+    assert "nothing to verify: the output is the input" in text
+
+
+@pytest.mark.parametrize(
+    ("before", "after", "words"),
+    [(999, 1, "999 │ 1"), (12_345, 999_999, "12.3 k │ 1 M"), (7_000_000_000, 65_000_000, "7 G │ 65 M")],
+)
+def test_numbers_are_short(before: int, after: int, words: str) -> None:
+    text = " ".join(rendered(replace(OPTIMIZED, parameters=Amounts(before=before, after=after))).split())
+    assert f"parameters │ {words}" in text
+
+
+@pytest.mark.parametrize(("count", "words"), [(200, "200 bytes"), (4096, "4.0 KiB"), (3 << 30, "3.0 GiB")])
+def test_small_files_are_no_files_of_zero_mebibytes(count: int, words: str) -> None:
+    assert words in rendered(replace(OPTIMIZED, size_bytes=SizeBytes(before=count, after=count)))
 
 
 def test_a_bare_report_has_a_table_too() -> None:

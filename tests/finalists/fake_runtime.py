@@ -113,9 +113,11 @@ class FakeRuntime:
         rounds: int = 15,
         seed: int = 0,
         deadline: float | None = None,
+        on_pair: Callable[[int, int], None] = lambda *_: None,
     ) -> Comparison:
         self.on_compare()
-        times_us = [self.latency_us(each) for each in contenders]
+        on_pair(1, num_pairs)
+        times_us = [self.time_us(each) for each in contenders]
         operators = [[node.op_type for node in onnx.load_model(each.path).graph.node] for each in contenders]
         self.compared.extend((operators[0], each) for each in operators[1:])
         results = {
@@ -130,7 +132,16 @@ class FakeRuntime:
         }
         return Comparison(results=results, num_pairs=num_pairs, rounds=rounds, stop_reason=self.stop_reason)
 
-    def latency_us(self, contender: Contender) -> float:
+    def peak_memory_bytes(self, model: Path, feeds: Mapping[str, np.ndarray], settings: SessionSettings) -> int:
+        return model.stat().st_size
+
+    def close(self) -> None:
+        pass
+
+    def latency_us(self, contender: Contender, feeds: Mapping[str, np.ndarray], *, seed: int = 0) -> float:
+        return self.time_us(contender)
+
+    def time_us(self, contender: Contender) -> float:
         nodes = onnx.load_model(contender.path).graph.node
         return 1.0 + sum(self.whole_us.get(node.op_type, 10.0) for node in nodes)
 

@@ -162,7 +162,7 @@ def test_a_gain_that_drowns_in_noise_is_none(job: Job, whole: dict[str, float]) 
 def test_a_slower_model_is_refused(job: Job, monkeypatch: pytest.MonkeyPatch) -> None:
     class Slow(FakeRuntime):
         @override
-        def latency_us(self, contender: Contender) -> float:
+        def time_us(self, contender: Contender) -> float:
             return 100.0 if contender.path.name == "model.onnx" else 125.0
 
     report = run(job, Slow(PRICES))
@@ -471,9 +471,9 @@ class Tunable(FakeRuntime):
     """Faster without ONNX Runtime's own passes."""
 
     @override
-    def latency_us(self, contender: Contender) -> float:
+    def time_us(self, contender: Contender) -> float:
         is_plain = contender.settings == SessionSettings(threads=1)
-        return super().latency_us(contender) * (1.0 if is_plain else 0.5)
+        return super().time_us(contender) * (1.0 if is_plain else 0.5)
 
 
 def test_session_options_are_recorded_in_the_file(job: Job) -> None:

@@ -29,7 +29,7 @@ class LevelRuntime(FakeRuntime):
         return key(settings) if key(settings) in self.times_us else "plain"
 
     @override
-    def latency_us(self, contender: Contender) -> float:
+    def time_us(self, contender: Contender) -> float:
         return self.times_us.get(key(contender.settings), 100.0)
 
 

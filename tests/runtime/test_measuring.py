@@ -187,3 +187,28 @@ def test_a_deadline_in_the_past_measures_nothing(runtime: Runtime, contender: Co
 def test_a_comparison_needs_two(runtime: Runtime, contender: Contender) -> None:
     with pytest.raises(ValueError, match="at least one more"):
         runtime.compare([contender], models.matmul_feeds())
+
+
+def test_memory_is_that_of_one_model_alone(runtime: Runtime, settings: SessionSettings, tmp_path: Path) -> None:
+    sizes = {}
+    for rows in (32, 4096):
+        path = tmp_path / f"{rows}.onnx"
+        weight = numpy_helper.from_array(np.ones((rows, 4096), np.float32), "w")
+        graph = helper.make_graph(
+            [helper.make_node("MatMul", ["x", "w"], ["y"])],
+            "g",
+            [helper.make_tensor_value_info("x", TensorProto.FLOAT, [1, rows])],
+            [helper.make_tensor_value_info("y", TensorProto.FLOAT, [1, 4096])],
+            [weight],
+        )
+        opsets = [helper.make_opsetid("", 18)]
+        path.write_bytes(helper.make_model(graph, ir_version=8, opset_imports=opsets).SerializeToString())
+        sizes[rows] = runtime.peak_memory_bytes(path, {"x": np.ones((1, rows), np.float32)}, settings)
+    assert 32 * 4096 * 4 < sizes[4096] - sizes[32] < 4 * 4096 * 4096 * 4
+
+
+def test_the_latency_of_one_model(runtime: Runtime, settings: SessionSettings, tmp_path: Path) -> None:
+    path = tmp_path / "model.onnx"
+    path.write_bytes(models.matmul())
+    contender = Contender(path=path, settings=settings)
+    assert 0.0 < runtime.latency_us(contender, models.matmul_feeds(), max_seconds=0.05) < math.inf

@@ -154,3 +154,23 @@ def test_whole_numbers_and_masks_keep_their_values(tmp_path: Path) -> None:
     assert found.draws[Draw.TINY] == 2
     assert all(0 <= feeds["i"].min() <= feeds["i"].max() < 9 for _, _, feeds in both.runner.seen)
     assert {float(np.abs(feeds["x"]).max()) > 1e20 for _, _, feeds in both.runner.seen} == {True, False}
+
+
+@pytest.mark.parametrize(("share", "is_small"), [(3e-6, True), (3e-6, False), (1e-4, True)])
+def test_errors_that_weights_explain_are_taken_where_all_positions_are_alike(
+    tmp_path: Path, share: float, is_small: bool
+) -> None:
+    constants = {
+        "w": weights(16, 16),
+        "b": weights(16, seed=1) + np.float32(3),
+        "moved": (weights(16, seed=1) + np.float32(3)) * np.float32(1 + share),
+        "limit": np.full((), 1e-6, np.float32),
+        "all": np.array([0, 1]),
+    }
+    product = [node("MatMul", "x w", "p")]
+    original: Nodes = [*product, node("Add", "p b", "y")]
+    largest: Nodes = [node("Abs", "x", "a"), node("ReduceMax", "a all", "l", keepdims=0)]
+    asked = node("Less", "l limit", "is_off") if is_small else node("Greater", "l limit", "is_off")
+    candidate: Nodes = [*product, *largest, asked, node("Where", "is_off moved b", "c"), node("Add", "p c", "y")]
+    found = pair(tmp_path).check((original, constants), (candidate, constants))
+    assert found.is_equal == (share < 1e-5 and is_small), found.detail
