@@ -1,7 +1,7 @@
 """What must hold when things go wrong: ``python -m bench.robustness --json bench/results/robustness.json``.
 
 Damaged files, hostile price databases, full disks, and kills at random moments. A run may end well, with an output that
-ONNX Runtime opens; with exit code 2 or 3 and one line; or interrupted, with code 130. It never ends with code 1 or a
+ONNX Runtime opens; with exit code 2, 3 or 6 and one line; or interrupted, with code 130. It never ends with code 1 or a
 traceback, and leaves nothing: no process, no temporary file, no output that is half written.
 
 Damaged files are read in a few processes that run one job after the other, and a share of them by whole commands.
@@ -34,14 +34,20 @@ from bench.documents import write_results
 from bench.robust import damage, victim
 from bench.robust.databases import DATABASES, UNTOUCHED
 from bench.robust.whole import DEFAULT_BUDGET_S, End, Place, runs, same_outputs
-from eqsat.errors import INTERRUPTED_EXIT_CODE, EqsatError
+from eqsat.errors import INTERRUPTED_EXIT_CODE, BudgetError, EqsatError, ModelError, UsageError
 from eqsat.job import Budget, Job
 from eqsat.runtime import MeasurementError, Runtime
 from eqsat.supervisor import Isolation, supervise
 
 DAMAGED_BUDGET_S: Final = 3.0
+SAVED_EVERY: Final = 50
+"""Attempts after which what was found is written, for a pass takes most of an hour."""
+
 CHUNK: Final = 20
 """Damaged files that one process reads before another one takes its place."""
+
+REFUSALS: Final = frozenset({UsageError.exit_code, ModelError.exit_code, BudgetError.exit_code})
+"""Exit codes of a run that has no result and says why: a damaged file may ask for more memory than there is."""
 
 SIGNALS: Final = (
     signal.SIGINT,
@@ -143,7 +149,7 @@ def _judged(seed: int, kind: str, job: Job, runtime: Runtime) -> Row:
         report = supervise(job, isolation=Isolation.NONE)
     except EqsatError as error:
         code = error.exit_code
-        fault = "" if code in {2, 3} else f"exit code {code}"
+        fault = "" if code in REFUSALS else f"exit code {code}"
         if not fault and target.exists():
             fault = "an output in spite of the error"
         return Row(part=part, name=kind, end=f"exit {code}", fault=fault, detail=f"seed {seed}: {_line(str(error))}")
@@ -189,7 +195,7 @@ def _whole_damaged(seed: int, place: Place, runtime: Runtime) -> Row:
     fault = end.fault
     if not fault and end.exit_code == 0:
         fault = _fault_of_refused(runs(runtime, target))
-    elif not fault and end.exit_code in {2, 3}:
+    elif not fault and end.exit_code in REFUSALS:
         fault = "" if len(end.errors) == 1 else f"{len(end.errors)} error lines"
         fault = fault or ("an output in spite of the error" if target.exists() else "")
     elif not fault:
@@ -388,6 +394,8 @@ def _fault_of_killed(end: End, kind: signal.Signals, place: Place, runtime: Runt
         codes = {0, -signal.SIGKILL}
     else:
         fault, codes = end.fault, {0, INTERRUPTED_EXIT_CODE}
+        if not end.said and not (place.work / "out.onnx").exists():
+            codes.add(-kind)  # Python had not begun with us
     if not fault and end.exit_code not in codes:
         fault = f"exit code {end.exit_code}"
     if not fault and end.exit_code == INTERRUPTED_EXIT_CODE and len(end.errors) > 1:
@@ -447,6 +455,11 @@ def document(rows: Sequence[Row], given: argparse.Namespace) -> dict[str, Any]:
     }
 
 
+def save(rows: Sequence[Row], given: argparse.Namespace) -> None:
+    """Write what was found so far, where a file is named for it."""
+    write_results(given.json, document(rows, given), "eqsat", "egglog", "numpy", "onnx", "onnxruntime-gpu")
+
+
 def parse_arguments(arguments: Sequence[str] | None) -> argparse.Namespace:
     """Return the parsed command line."""
     parser = argparse.ArgumentParser(prog="python -m bench.robustness", description="What holds when things go wrong.")
@@ -479,10 +492,11 @@ def main(arguments: Sequence[str] | None = None) -> int:
             rows.append(row)
             if row.fault:
                 print(f"{row.part}: {row.name}: {row.end}: {row.fault} ({row.detail})", flush=True)
-            if len(rows) % 100 == 0:
+            if len(rows) % SAVED_EVERY == 0:
                 print(f"{len(rows)} attempts, {time.monotonic() - start_s:.0f} s", file=sys.stderr, flush=True)
+                save(rows, given)
     print(table(rows))
-    write_results(given.json, document(rows, given), "eqsat", "egglog", "numpy", "onnx", "onnxruntime-gpu")
+    save(rows, given)
     return 1 if any(row.fault for row in rows) else 0
 
 

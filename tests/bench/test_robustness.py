@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import shutil
+import signal
 import sqlite3
 import sys
 from collections.abc import Callable
@@ -18,6 +19,7 @@ from bench.robust import damage, victim
 from bench.robust.databases import DATABASES, UNTOUCHED
 from bench.robust.whole import End, Place
 from eqsat.cost.database import PriceDatabase, PriceKey, StoredPrice
+from eqsat.errors import INTERRUPTED_EXIT_CODE
 
 
 @pytest.fixture
@@ -122,6 +124,26 @@ def test_a_wrong_output_of_the_victim_is_seen(tmp_path: Path) -> None:
         (place.work / "out.onnx").write_bytes(b"half")
         assert check().startswith("an output that does not run")
     assert all(np.isfinite(array).all() for array in victim.feeds().values())
+
+
+@pytest.mark.parametrize(
+    ("exit_code", "said", "fault"),
+    [
+        (-signal.SIGUSR1, (), ""),
+        (-signal.SIGUSR1, ("load: reading model.onnx",), "exit code -10"),
+        (-signal.SIGSEGV, (), "exit code -11"),
+        (INTERRUPTED_EXIT_CODE, ("eqsat: error: interrupted",), ""),
+    ],
+)
+def test_a_signal_before_python_has_loaded_us_ends_python(
+    exit_code: int, said: tuple[str, ...], fault: str, tmp_path: Path
+) -> None:
+    from eqsat.runtime import Runtime
+
+    place = Place(root=tmp_path / "place")
+    end = End(exit_code=exit_code, said=said, seconds=0.1)
+    with Runtime() as runtime:
+        assert robustness._fault_of_killed(end, signal.SIGUSR1, place, runtime) == fault
 
 
 @pytest.mark.slow
