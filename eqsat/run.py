@@ -171,7 +171,7 @@ def run(
     if json is not None and not is_json_on_stdout:
         output.check_report(json, job)
     with signals.noted() as interruption:
-        with screen(console(is_stderr=True), verbosity) as shown:
+        with screen(console(is_stderr=True), verbosity, job.budget.time_s) as shown:
             try:
                 report = supervise(
                     job,

@@ -2,15 +2,17 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from enum import IntEnum
-from typing import TYPE_CHECKING, Protocol, final
+from typing import TYPE_CHECKING, Final, Protocol, final
 
-from rich.console import Console
+from rich.console import Console, ConsoleOptions
+from rich.live import Live
 from rich.markup import escape
-from rich.progress import BarColumn, Progress, SpinnerColumn, TextColumn, TimeElapsedColumn
 from rich.table import Table
+from rich.text import Text
 
 from eqsat.events import Event, Stage
 from eqsat.report import Amounts, Report, Status
@@ -22,6 +24,15 @@ if TYPE_CHECKING:
 _MAX_RULES = 12
 _MAX_OPERATORS = 12
 _MAX_INPUTS = 4
+
+_SPARE_COLUMNS: Final = 4
+"""Room for what the terminal itself shows of Ctrl-C."""
+
+_REFRESHES_A_SECOND: Final = 8
+
+_FRAMES: Final = "⠋⠙⠹⠸⠼⠴⠦⠧⠇⠏"
+_ASCII_FRAMES: Final = "|/-\\"
+"""Both show that the run is alive."""
 
 
 class Verbosity(IntEnum):
@@ -67,42 +78,55 @@ class PlainScreen:
 
 @final
 class LiveScreen:
-    """Keeps one line up to date on a terminal."""
+    """Keeps one line up to date on a terminal: what goes on, the time left of the budget, the best so far.
 
-    def __init__(self, progress: Progress) -> None:
-        self._progress = progress
-        self._task = progress.add_task("", total=None, message="", best="")
+    The line is a few columns shorter than the terminal, so that the terminal's own echo of Ctrl-C does not break it:
+    a line that is broken could not be taken away again.
+    """
+
+    def __init__(self, budget_s: float, clock: Callable[[], float] = time.monotonic) -> None:
+        """Begin the line.
+
+        Args:
+            budget_s: The run's time budget.
+            clock: Seconds on a clock that only goes forward.
+        """
+        self._clock = clock
+        self._deadline = clock() + budget_s
+        self._event = Event(stage=Stage.START, message="")
 
     def show(self, event: Event) -> None:
         """Bring the line up to date."""
-        self._progress.update(
-            self._task,
-            description=event.stage.value,
-            total=1.0,
-            completed=event.fraction or 0.0,
-            message=escape(one_line(event.message)),
-            best=f"best {event.best_speedup:.2f}x" if event.best_speedup is not None else "",
-        )
+        self._event = event
+
+    def __rich_console__(self, console: Console, options: ConsoleOptions) -> Iterator[Text]:
+        """Yield the line, as long as the terminal is wide."""
+        event, now = self._event, self._clock()
+        left_s = max(self._deadline - now, 0.0)
+        frames = _ASCII_FRAMES if options.ascii_only else _FRAMES
+        frame = frames[int(now * _REFRESHES_A_SECOND) % len(frames)]
+        line = Text.assemble(frame, " ", (f"{event.stage.value:8}", "bold"))
+        if event.fraction is not None:
+            line.append(f" {event.fraction:4.0%}")
+        line.append(f" {int(left_s // 60)}:{int(left_s % 60):02d} left")
+        if event.best_speedup is not None:
+            line.append(f" best {event.best_speedup:.2f}x", "green")
+        line.append(f" {one_line(event.message)}")
+        line.truncate(max(options.max_width - _SPARE_COLUMNS, 1), overflow="ellipsis")
+        yield line
 
 
 @contextmanager
-def screen(console: Console, verbosity: Verbosity) -> Iterator[Screen]:
+def screen(console: Console, verbosity: Verbosity, budget_s: float) -> Iterator[Screen]:
     """Yield the screen that suits the console: live on a terminal, lines otherwise and where every event counts."""
     if verbosity is Verbosity.QUIET:
         yield SilentScreen()
     elif verbosity is Verbosity.VERBOSE or not console.is_terminal:
         yield PlainScreen(console, is_verbose=verbosity is Verbosity.VERBOSE)
     else:
-        columns = (
-            SpinnerColumn(),
-            TextColumn("[bold]{task.description:8}"),
-            BarColumn(bar_width=24),
-            TimeElapsedColumn(),
-            TextColumn("[green]{task.fields[best]}"),
-            TextColumn("{task.fields[message]}"),
-        )
-        with Progress(*columns, console=console, transient=True) as progress:
-            yield LiveScreen(progress)
+        line = LiveScreen(budget_s)
+        with Live(line, console=console, transient=True, refresh_per_second=_REFRESHES_A_SECOND):
+            yield line
 
 
 def headline(report: Report) -> str:

@@ -20,7 +20,7 @@ from eqsat.report import (
     SizeBytes,
     Status,
 )
-from eqsat.screen import Verbosity, headline, screen, summary
+from eqsat.screen import LiveScreen, Verbosity, headline, screen, summary
 from tests.faces.fake_worker import OPTIMIZED, UNCHANGED
 
 EVENTS = (
@@ -33,7 +33,7 @@ EVENTS = (
 def shown(verbosity: Verbosity, *, is_terminal: bool) -> str:
     file = StringIO()
     console = Console(file=file, force_terminal=is_terminal, width=120)
-    with screen(console, verbosity) as screen_:
+    with screen(console, verbosity, 90.0) as screen_:
         for event in EVENTS:
             screen_.show(event)
     return file.getvalue()
@@ -65,6 +65,24 @@ def test_a_terminal_gets_one_line_that_is_kept_up_to_date() -> None:
     assert "20 e-nodes" in text
     assert "best 1.50x" in text
     assert shown(Verbosity.QUIET, is_terminal=True) == ""
+
+
+@pytest.mark.parametrize("width", [60, 100])
+def test_the_live_line_fits_and_leaves_room_for_an_echo(width: int) -> None:
+    now = [100.0]
+    line = LiveScreen(192.0, clock=lambda: now[0])
+    now[0] += 67.0
+    message = "against the input, pair 3 of 9 at most, and more than fits on a narrow terminal"
+    line.show(Event(stage=Stage.MEASURE, message=message, fraction=0.25, best_speedup=1.5))
+    file = StringIO()
+    Console(file=file, width=width, force_terminal=True, color_system=None).print(line)
+    (text,) = file.getvalue().splitlines()
+    assert len(text) <= width - 4
+    assert "measure   25% 2:05 left best 1.50x against the i" in text
+    now[0] += 1000.0
+    file.truncate(0)
+    Console(file=file, width=width).print(line)
+    assert "0:00 left" in file.getvalue()
 
 
 def test_the_headline_says_what_became_of_the_model() -> None:

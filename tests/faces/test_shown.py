@@ -47,9 +47,9 @@ def test_one_line_is_one_line() -> None:
 def shown_on_a_terminal(report: Report, event: Event) -> str:
     file = StringIO()
     console = PlainConsole(file=file, force_terminal=True, width=120)
-    with screen(console, Verbosity.NORMAL) as live:
+    with screen(console, Verbosity.NORMAL, 90.0) as live:
         live.show(event)
-    with screen(console, Verbosity.VERBOSE) as lines:
+    with screen(console, Verbosity.VERBOSE, 90.0) as lines:
         lines.show(event)
     console.print(summary(report, is_verbose=True))
     console.print(headline(report), markup=False)
