@@ -23,7 +23,7 @@ from eqsat.egraph.session import Session, UnsoundRulesError
 from eqsat.errors import EqsatError, ModelError, RulesError, UsageError
 from eqsat.events import Event, Stage
 from eqsat.extraction.cpsat import solve
-from eqsat.extraction.problem import NoSelectionError, forbid
+from eqsat.extraction.problem import NoSelectionError
 from eqsat.finalists.culprits import culprits
 from eqsat.finalists.finals import Explored, Finals, keep_input
 from eqsat.job import Job, Prices, Target
@@ -63,6 +63,9 @@ INPUT_SOLVE_S: Final = 2.0
 
 TRYING_SHARE: Final = 0.1
 """Share of the time budget in which random inputs are looked for that the model takes."""
+
+_NO_RULES: Final = RuleBook(rules=(), declarations=())
+"""With these an e-graph is the model and nothing else."""
 
 _NO_SEARCHES: Final[Mapping[str, SearchFactory]] = {}
 
@@ -365,7 +368,7 @@ class _Run:
             left_s = self.schedule.deadline(FINALS_SHARE) - self.clock()
             extracted = solve(priced.problem, time_limit_s=min(MAX_SOLVE_S, max(left_s, 1.0)), seed=self.job.seed)
             self.findings.extraction = extracted
-            self.findings.price_us = _input_price_us(priced, first) if session is first else None
+            self.findings.price_us = _price_us(build(Session(graph, _NO_RULES)))
         return Explored(session=session, rules=rules, priced=priced, selection=extracted.selection)
 
     def _price_progress(self, done: int, total: int) -> None:
@@ -457,11 +460,10 @@ class _Metered(Meter):
         return self.pricer.others(names)
 
 
-def _input_price_us(priced: PricedProblem, session: Session) -> float | None:
-    """Return what the model itself costs by the prices of its e-graph; None where a part of it has no price."""
-    own = forbid(priced.problem, priced.rewritten(session.model_nodes()))
+def _price_us(priced: PricedProblem) -> float | None:
+    """Return the price of an e-graph of one graph alone; None where a part of it has none."""
     try:
-        cost_us = solve(own, time_limit_s=INPUT_SOLVE_S).selection.cost_us
+        cost_us = solve(priced.problem, time_limit_s=INPUT_SOLVE_S).selection.cost_us
     except NoSelectionError:
         return None
     return cost_us if math.isfinite(cost_us) else None

@@ -50,8 +50,8 @@ class Latency:
         speedup_high: Upper end of its 95 % interval.
         pairs: Pairs of fresh sessions.
         rounds: Timed rounds behind it, over all pairs.
-        promised: The speed-up that prices promised, ``price of input / price of output``; None where the search went on
-            from another graph than the input.
+        promised: The speed-up that prices promised, ``price of input / price of output``; None where a part of the
+            input has no price.
     """
 
     provider: str
