@@ -26,8 +26,9 @@ SMALL_INTEGER: Final = 8
 """Integers that stand for plain data stay within this of zero."""
 
 
-MAX_ELEMENTS: Final = 1 << 31
-"""Elements of one input above which none are drawn: they would not fit beside the model."""
+MAX_ELEMENTS: Final = 1 << 28
+"""Elements of one input above which none are drawn: 2 GiB while they are drawn as 64 bit numbers, and as much again for
+each copy that goes to ONNX Runtime."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -67,9 +68,7 @@ def input_specs(graph: Graph, input_shapes: Mapping[str, tuple[int, ...]]) -> tu
             raise UnsupportedInputError(f"input {name!r} holds {what}: no value can be made for it")
         num_elements = math.prod(dim if dim >= 0 else sizes.get(dim, 1) for dim in type_.shape)
         if num_elements > MAX_ELEMENTS:
-            raise UnsupportedInputError(
-                f"input {name!r} has {num_elements} elements: that many are not drawn; give a smaller --input-shape"
-            )
+            raise UnsupportedInputError(f"input {name!r} has {num_elements} elements: that many are not drawn")
     contents = Contents(graph, sizes)
     return tuple(InputSpec(name=name, type=type_, content=contents.of(name, type_)) for name, type_ in types.items())
 
