@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Final, Literal, TypeVar, final
 
 from eqsat import output
-from eqsat.arguments import library_paths, parse_growth, provider_names
+from eqsat.arguments import checked_shapes, library_paths, parse_growth, provider_names
 from eqsat.errors import UsageError
 from eqsat.events import Event
 from eqsat.job import Budget, Growth, Job, Prices, Target
@@ -96,7 +96,7 @@ def optimize(
     *,
     provider: str | Sequence[str] = "CPUExecutionProvider",
     threads: int = 0,
-    input_shapes: Mapping[str, Sequence[int]] | None = None,
+    input_shapes: Mapping[str, int | Sequence[int]] | None = None,
     inputs: Inputs | None = None,
     custom_ops: Sequence[str | os.PathLike[str]] = (),
     search: str = "auto",
@@ -122,7 +122,8 @@ def optimize(
         provider: ONNX Runtime's name of the execution provider (``"cpu"`` and ``"cuda"`` will do), or several in order
             of priority.
         threads: Intra-op threads the model will run with; 0 is ONNX Runtime's default.
-        input_shapes: Shapes by input name to price, verify and measure at, for inputs with symbolic dimensions.
+        input_shapes: Shapes by input name to price, verify and measure at, for inputs with symbolic dimensions; a
+            number by the name of such a dimension is its size everywhere.
         inputs: Your own inputs to measure and verify with: a mapping of arrays by input name, several of them (the
             first are measured with, all are verified on), or a function that returns either.
         custom_ops: Libraries of custom operators for ONNX Runtime.
@@ -167,7 +168,7 @@ def optimize(
             output_path=str(_result_path(folder)),
             providers=provider_names([provider] if isinstance(provider, str) else provider),
             threads=threads,
-            input_shapes={name: tuple(shape) for name, shape in (input_shapes or {}).items()},
+            input_shapes=checked_shapes(input_shapes or {}),
             inputs="" if inputs is None else _written(inputs, folder / "inputs"),
             custom_ops=library_paths(custom_ops),
             rule_files=tuple(os.fspath(path) for path in rules),

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import os
 import re
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
+from numbers import Integral
 from pathlib import Path
 from typing import Final
 
@@ -22,6 +23,9 @@ _SECONDS: Final[Mapping[str, float]] = {"": 1.0, "s": 1.0, "m": 60.0, "min": 60.
 _BYTES: Final[Mapping[str, int]] = {
     "": 1,
     "b": 1,
+    "k": 2**10,
+    "m": 2**20,
+    "g": 2**30,
     "kb": 10**3,
     "mb": 10**6,
     "gb": 10**9,
@@ -31,30 +35,35 @@ _BYTES: Final[Mapping[str, int]] = {
 }
 
 _QUANTITY: Final = re.compile(r"\s*(\d+(?:\.\d*)?|\.\d+)\s*([a-zA-Z]*|%)\s*")
-_SHAPE: Final = re.compile(r"(?P<name>.+):(?P<dims>\d+(?:[,x]\d+)*)")
+_DURATION: Final = re.compile(r"(?:\s*(?:\d+(?:\.\d*)?|\.\d+)\s*[a-zA-Z]*)+\s*")
+_SHAPE: Final = re.compile(r"(?:(?P<name>.+)[:=])?(?P<dims>[^:=]*)")
+
+FREE: Final = -1
+"""Stands for a dimension in a shape of which nothing is said."""
 
 
 def parse_duration_s(text: str) -> float:
-    """Return the seconds that ``90``, ``90s``, ``10m`` or ``1.5h`` stand for.
+    """Return the seconds that ``90``, ``90s``, ``10m``, ``1.5h`` or ``1m30s`` stand for.
 
     Raises:
         UsageError: It is none of these, or zero.
     """
-    seconds = _quantity(text, _SECONDS)
-    if seconds is None:
-        raise UsageError(f"{text!r} is no length of time; write 90, 90s, 10m or 1.5h")
-    return seconds
+    parts = [match[0] for match in _QUANTITY.finditer(text)] if _DURATION.fullmatch(text) else []
+    seconds = [_quantity(part, _SECONDS) for part in parts]
+    if not seconds or None in seconds or (len(parts) > 1 and parts[-1].strip()[-1].isdigit()):
+        raise UsageError(f"{text!r} is no length of time; write 90, 90s, 10m, 1.5h or 1m30s")
+    return sum(filter(None, seconds))
 
 
 def parse_bytes(text: str) -> int:
-    """Return the bytes that ``6GiB``, ``500MB`` or ``1000000`` stand for.
+    """Return the bytes that ``6GiB``, ``6g`` (the same), ``500MB`` or ``1000000`` stand for.
 
     Raises:
         UsageError: It is none of these, or zero.
     """
     num_bytes = _quantity(text, _BYTES)
     if num_bytes is None:
-        raise UsageError(f"{text!r} is no amount of memory; write 6GiB, 500MB or a number of bytes")
+        raise UsageError(f"{text!r} is no amount of memory; write 6GiB, 6g, 500MB or a number of bytes")
     return int(num_bytes)
 
 
@@ -86,7 +95,10 @@ def _quantity(text: str, units: Mapping[str, float]) -> float | None:
 
 
 def parse_input_shapes(texts: Iterable[str]) -> dict[str, tuple[int, ...]]:
-    """Return the shapes by input name that ``name:1,3,224,224`` or ``name:1x3x224x224`` stand for.
+    """Return the shapes by name that ``name:1,3,224,224``, ``name=1x3x224x224`` or ``batch=4`` stand for.
+
+    What is no number in a shape (``name:N,21``) is left open, as :data:`FREE`. A name may be that of an input or of a
+    symbolic dimension; only the model says which. A bare ``1,3`` is that of the only input: its name is empty.
 
     Raises:
         UsageError: One is none of these, has a dimension of zero, or names an input again.
@@ -94,15 +106,41 @@ def parse_input_shapes(texts: Iterable[str]) -> dict[str, tuple[int, ...]]:
     shapes: dict[str, tuple[int, ...]] = {}
     for text in texts:
         match = _SHAPE.fullmatch(text)
-        if match is None:
-            raise UsageError(f"--input-shape {text!r} is no name and shape; write name:1,3,224,224")
-        shape = tuple(int(dim) for dim in re.split("[,x]", match["dims"]))
+        shape = _dims(match["dims"]) if match is not None else None
+        if match is None or not shape:
+            raise UsageError(f"--input-shape {text!r} is no shape; write name:1,3,224,224, or batch=4")
         if 0 in shape:
             raise UsageError(f"--input-shape {text!r} has a dimension of zero; every dimension is at least 1")
-        if match["name"] in shapes:
-            raise UsageError(f"--input-shape names the input {match['name']!r} twice")
-        shapes[match["name"]] = shape
+        name = match["name"] or ""
+        if name in shapes:
+            raise UsageError(f"--input-shape gives {name!r} twice" if name else "--input-shape is given twice, no name")
+        shapes[name] = shape
     return shapes
+
+
+def _dims(text: str) -> tuple[int, ...] | None:
+    """The dimensions in a text; None where it holds none."""
+    parts = re.split(",", text) if "," in text or not re.fullmatch(r"\d+(x\d+)*", text) else text.split("x")
+    words = [part.strip() for part in parts]
+    dims = tuple(int(word) if word.isdecimal() else FREE for word in words)
+    is_shape = all(words) and not any(word.startswith("-") for word in words) and max(dims) > FREE
+    return dims if is_shape else None
+
+
+def checked_shapes(shapes: Mapping[str, int | Sequence[int]]) -> dict[str, tuple[int, ...]]:
+    """Return the shapes that somebody gave in Python; a number alone is the size of a symbolic dimension.
+
+    Raises:
+        UsageError: A dimension is no number above zero.
+    """
+    found = {}
+    for name, shape in shapes.items():
+        dims = (shape,) if isinstance(shape, Integral) else tuple(shape) if isinstance(shape, Sequence) else ()
+        is_shape = isinstance(shape, Integral | Sequence) and not isinstance(shape, str | bytes | bool)
+        if not is_shape or any(not isinstance(dim, Integral) or dim < 1 for dim in dims):
+            raise UsageError(f"input_shapes[{name!r}] is {shape!r}; it can be numbers above 0, as in (1, 3, 224, 224)")
+        found[str(name)] = tuple(int(dim) for dim in dims)
+    return found
 
 
 def library_paths(paths: Iterable[str | os.PathLike[str]]) -> tuple[str, ...]:

@@ -5,18 +5,19 @@ from __future__ import annotations
 import typer
 
 from eqsat import rules_cli
-from eqsat.run import run
+from eqsat.face import HELP_NAMES
+from eqsat.run import Version, run
 from eqsat.shown import echo
 from eqsat.train_cli import train
 
-app = typer.Typer(add_completion=False, rich_markup_mode=None)
+app = typer.Typer(add_completion=False, rich_markup_mode=None, context_settings=HELP_NAMES)
 app.command()(run)
 app.command()(train)
 app.add_typer(rules_cli.app, name="rules")
 
 
 @app.callback(invoke_without_command=True)
-def commands(context: typer.Context) -> None:
+def commands(context: typer.Context, version: Version = False) -> None:  # noqa: ARG001 -- its callback does the work
     """Faster ONNX models that compute the same, by equality saturation."""
     if context.invoked_subcommand is None:
         echo(context.get_help())

@@ -25,6 +25,10 @@ _MAX_SAID: Final = 500
 """Characters of an unforeseen exception that its line shows; the log has it all."""
 
 
+HELP_NAMES: Final = {"help_option_names": ["-h", "--help"]}
+"""Settings of every command."""
+
+
 class InterruptedRunError(EqsatError):
     """The user ended the run before there was any result."""
 

@@ -38,11 +38,11 @@ from eqsat.runtime.runtime import Runtime
 from eqsat.runtime.settings import CPU_PROVIDER, CUDA_PROVIDER, CUSTOM_OPS_FAILED, SessionSettings
 from eqsat.scratch import read_best
 from eqsat.search.interface import Arena, SearchBudget, SearchFactory, StopReason, Surroundings
-from eqsat.search.registry import make_search
+from eqsat.search.registry import check_search, make_search
 from eqsat.verify.errors import UnsupportedInputError
 from eqsat.verify.given import given_inputs
 from eqsat.verify.plan import OriginalFailedError, find_plan
-from eqsat.verify.sizes import contradicted_names
+from eqsat.verify.sizes import contradicted_names, resolved_shapes
 from ir.availability import available_operators
 from ir.errors import InvalidModelError, UnsupportedModelError
 from ir.onnx_file import open_model
@@ -126,9 +126,11 @@ class _Run:
         self.settings = SessionSettings(providers=job.providers, threads=job.threads, custom_ops=job.custom_ops)
         self.source = Path(job.input_path)
         self.rng = random.Random(job.seed)
+        self.shapes: Mapping[str, tuple[int, ...]] = {}
 
     def execute(self, runtime: Runtime) -> Report:
         with self.progress.stage(Stage.LOAD, f"reading {self.source.name}"):
+            check_search(self.job.search, self.searches)
             file = open_model(self.source)
             runtime.require_providers(self.job.providers)
             try:
@@ -149,7 +151,7 @@ class _Run:
                     self.source,
                     runtime,
                     settings=self.settings,
-                    input_shapes=self.job.input_shapes,
+                    input_shapes=self.shapes,
                     samples=samples,
                     seed=self.job.seed,
                     is_late=lambda: self.clock() >= until,
@@ -224,8 +226,9 @@ class _Run:
         samples = given_inputs(self.job.inputs, graph) if self.job.inputs else ()
         if samples and self.job.input_shapes:
             raise UsageError("the inputs given say the shapes; leave out --input-shape")
+        self.shapes = resolved_shapes(graph, self.job.input_shapes)
         given = [{name: array.shape for name, array in sample.items()} for sample in samples]
-        unequal = frozenset().union(*(contradicted_names(graph, each) for each in (given or [self.job.input_shapes])))
+        unequal = frozenset().union(*(contradicted_names(graph, each) for each in (given or [self.shapes])))
         if unequal:
             names = ", ".join(map(repr, sorted(unequal)))
             self.findings.warnings.append(f"the shapes given have several sizes for {names}; they count as unrelated")

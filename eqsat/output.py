@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import filecmp
 import os
+import re
 import stat
 from collections.abc import Callable
 from pathlib import Path
@@ -20,6 +21,10 @@ from ir import atomic_file
 from ir.errors import InvalidModelError
 
 _SUFFIX: Final = ".onnx"
+
+_STDIN: Final = Path("-")
+_URL: Final = re.compile(r"[a-z][a-z0-9+.-]+:/", re.IGNORECASE)
+"""A path that began as an address: two slashes in a row have become one."""
 
 MAX_MODEL_BYTES: Final = 2**31 - 1
 """The largest message that protobuf reads."""
@@ -38,6 +43,10 @@ def check_input(path: Path) -> None:
         ModelError: It is missing, empty, no file, too large for an ONNX file, not readable, or has a name that ONNX
             Runtime cannot open.
     """
+    if path == _STDIN:
+        raise ModelError("INPUT - would be stdin, and a model is read from a file only; give its path")
+    if _URL.match(str(path)):
+        raise ModelError(f"{path} is an address; download the file and give its path")
     if any(0xDC80 <= ord(letter) <= 0xDCFF for letter in str(path)):
         raise ModelError(f"{path} has a name that is not UTF-8, which ONNX Runtime cannot open; rename it")
     try:
@@ -77,6 +86,7 @@ def check_output(input_path: Path, output_path: Path, *, is_forced: bool = False
         raise UsageError(f"OUTPUT {output_path} is the input, which is never overwritten; give another name")
     if output_path.is_file() and not is_forced:
         _check_own(input_path, output_path)
+    _check_data(input_path, output_path)
 
 
 def _check_own(input_path: Path, output_path: Path) -> None:
@@ -157,12 +167,7 @@ def write_input_copy(input_path: Path, output_path: Path) -> None:
     """
     from ir.onnx_file import copy_model
 
-    source_folder = input_path.parent.resolve()
-    _check_apart(output_path, input_path)
-    for data in _external_files(input_path):
-        goal = output_path.parent.resolve() / data.resolve().relative_to(source_folder)
-        if goal.exists() and not (goal.samefile(data) or filecmp.cmp(goal, data, shallow=False)):
-            raise UsageError(f"{goal} belongs to another model and would be overwritten; give OUTPUT another folder")
+    _check_data(input_path, output_path)
     _write(copy_model, input_path, output_path)
 
 
@@ -190,6 +195,23 @@ def write_text(path: Path, text: str) -> None:
         atomic_file.write_text(path, text)
     except OSError as error:
         raise StorageError(f"{path} cannot be written: {error.strerror}") from error
+
+
+def _check_data(input_path: Path, output_path: Path) -> None:
+    """Check that no external data of this model or another are in the way of a copy of the input.
+
+    Raises:
+        ModelError: The input is no model.
+        UsageError: They are.
+    """
+    folder, goal_folder = input_path.parent.resolve(), output_path.parent.resolve()
+    if folder == goal_folder and not output_path.exists():
+        return
+    _check_apart(output_path, input_path)
+    for data in _external_files(input_path):
+        goal = goal_folder / data.resolve().relative_to(folder)
+        if goal.exists() and not (goal.samefile(data) or filecmp.cmp(goal, data, shallow=False)):
+            raise UsageError(f"{goal} belongs to another model and would be overwritten; give OUTPUT another folder")
 
 
 def _check_apart(path: Path, input_path: Path) -> None:

@@ -14,7 +14,7 @@ import typer
 
 from eqsat import arguments, output
 from eqsat.errors import BudgetError, EqsatError, RulesError, UsageError
-from eqsat.face import InterruptedRunError
+from eqsat.face import HELP_NAMES, InterruptedRunError
 from eqsat.rules_screen import (
     has_lines,
     print_complaints,
@@ -57,10 +57,7 @@ InputShape = Annotated[
 Model = Annotated[Path, typer.Argument(metavar="MODEL", help="An ONNX model.", show_default=False)]
 Name = Annotated[str, typer.Argument(metavar="NAME", help="Name of a rule.", show_default=False)]
 
-app = typer.Typer(
-    add_completion=False,
-    rich_markup_mode=None,
-)
+app = typer.Typer(add_completion=False, rich_markup_mode=None, context_settings=HELP_NAMES)
 
 
 @app.callback(invoke_without_command=True)

@@ -17,7 +17,7 @@ from rich.console import Console
 import eqsat
 from eqsat import arguments, output, signals, streams
 from eqsat.errors import INTERRUPTED_EXIT_CODE, EqsatError, SayingError, UsageError
-from eqsat.face import InterruptedRunError, call, end, fail
+from eqsat.face import HELP_NAMES, InterruptedRunError, call, end, fail
 from eqsat.job import Budget, Growth, Job, Prices, Target
 from eqsat.learned import SEARCHES
 from eqsat.report import Ending, Report, Status
@@ -34,11 +34,19 @@ def _print_version(is_asked: bool) -> None:
         raise typer.Exit
 
 
+Version = Annotated[
+    bool, typer.Option("--version", callback=_print_version, is_eager=True, help="Show the version and end.")
+]
+
+
 def run(
     model: Annotated[Path | None, typer.Argument(metavar="INPUT", help="The ONNX model.")] = None,
     outputs: Annotated[
         list[Path] | None,
         typer.Argument(metavar="OUTPUT", help="Where the result goes.  [default: INPUT with .opt.onnx]"),
+    ] = None,
+    output_option: Annotated[
+        Path | None, typer.Option("-o", "--output", metavar="OUTPUT", help="The same as OUTPUT after INPUT.")
     ] = None,
     provider: Annotated[
         list[str] | None,
@@ -47,7 +55,10 @@ def run(
     threads: Annotated[int, typer.Option(min=0, help="Intra-op threads the model will run with; 0: default.")] = 0,
     input_shape: Annotated[
         list[str] | None,
-        typer.Option(metavar="NAME:1,3,224,224", help="Shape to measure at, for an input with symbolic dimensions."),
+        typer.Option(
+            metavar="NAME:1,3,224,224",
+            help="Shape to measure at; batch=4 for a symbolic dimension, 1,3 for the only input.",
+        ),
     ] = None,
     inputs: Annotated[
         str | None,
@@ -84,8 +95,8 @@ def run(
         str | None,
         typer.Option(metavar="TIME", help="Time for --search ppo to learn about the model, besides --time-budget."),
     ] = None,
-    time_budget: Annotated[str, typer.Option(metavar="TIME", help="90, 90s, 10m or 1.5h.")] = "180s",
-    memory_limit: Annotated[str, typer.Option(metavar="SIZE", help="6GiB, 500MB or bytes.")] = "6GiB",
+    time_budget: Annotated[str, typer.Option(metavar="TIME", help="90, 90s, 10m, 1.5h or 1m30s.")] = "180s",
+    memory_limit: Annotated[str, typer.Option(metavar="SIZE", help="6GiB, 6g (the same), 500MB or bytes.")] = "6GiB",
     max_enodes: Annotated[int, typer.Option(min=1, help="E-nodes at which saturation stops.")] = Budget().max_enodes,
     target: Annotated[
         Target, typer.Option(help="portable: standard ONNX operators only; provider: the provider's own too.")
@@ -110,9 +121,7 @@ def run(
     json: Annotated[Path | None, typer.Option(metavar="FILE", help="Write the report as JSON; - is stdout.")] = None,
     verbose: Annotated[bool, typer.Option("--verbose", "-v", help="Say more.")] = False,
     quiet: Annotated[bool, typer.Option("--quiet", "-q", help="Say nothing but errors and warnings.")] = False,
-    version: Annotated[  # noqa: ARG001 -- its callback does the work
-        bool, typer.Option("--version", callback=_print_version, is_eager=True, help="Show the version and end.")
-    ] = False,
+    version: Version = False,  # noqa: ARG001 -- its callback does the work
 ) -> int:
     """Make an ONNX model faster.
 
@@ -133,7 +142,9 @@ def run(
             f"{1 + len(outputs)} files are given, and a run takes one INPUT and one OUTPUT; "
             "for several models: for m in *.onnx; do eqsat run $m; done"
         )
-    result = outputs[0] if outputs else None
+    if outputs and output_option is not None:
+        raise UsageError("OUTPUT is given twice, after INPUT and with -o")
+    result = outputs[0] if outputs else output_option
     if dry_run and result is not None:
         raise UsageError("--dry-run writes nothing, so OUTPUT has no place in it")
     verbosity = Verbosity.QUIET if quiet else Verbosity.VERBOSE if verbose else Verbosity.NORMAL
@@ -255,8 +266,8 @@ def _tell(report: Report, out: Console, verbosity: Verbosity) -> None:
         out.print(said, markup=False, highlight=False, soft_wrap=True)
 
 
-app = typer.Typer(add_completion=False, rich_markup_mode=None)
-app.command()(run)
+app = typer.Typer(add_completion=False, rich_markup_mode=None, context_settings=HELP_NAMES)
+app.command(context_settings=HELP_NAMES)(run)
 
 
 if __name__ == "__main__":

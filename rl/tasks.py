@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from eqsat.runtime.settings import CPU_PROVIDER
-from eqsat.verify.sizes import default_sizes
+from eqsat.verify.sizes import default_sizes, resolved_shapes
 from ir.availability import available_operators
 from ir.reader import read
 
@@ -70,6 +70,6 @@ def read_task(
         graph=graph,
         rules=rules.select(available_operators=available),
         prices=prices,
-        sizes=default_sizes(graph, input_shapes or {}),
+        sizes=default_sizes(graph, resolved_shapes(graph, input_shapes or {})),
         provider=provider,
     )

@@ -18,6 +18,7 @@ from eqsat.errors import RulesError, UsageError
 from eqsat.rules.allowlist import parse_form
 from eqsat.rules.rule import FloatClass, Rule, RuleKind, rules_of
 from eqsat.rules.text import read, split
+from eqsat.suggest import did_you_mean
 from ir.operators import OPERATORS
 
 
@@ -114,7 +115,8 @@ class RuleBook:
         """
         for name in (*skip, *enable):
             if not any(name in _names(rule) for rule in self.rules):
-                raise UsageError(f"there is no rule, group or ruleset `{name}`")
+                known = frozenset().union(*map(_names, self.rules))
+                raise UsageError(f"there is no rule, group or ruleset {name!r}{did_you_mean(name, sorted(known))}")
         available = OPERATORS.keys() if available_operators is None else available_operators
         dropped = dict(self.dropped)
         kept: list[Rule] = []

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import difflib
 from collections.abc import Collection, Iterable, Mapping
 from dataclasses import asdict, dataclass
 from pathlib import Path
@@ -14,6 +13,7 @@ from eqsat.rules.rule import RuleKind
 from eqsat.rules.text import read, split
 from eqsat.ruletools.reading import sources
 from eqsat.soundness.verdict import Level
+from eqsat.suggest import did_you_mean
 
 if TYPE_CHECKING:
     from eqsat.rules.book import RuleBook
@@ -91,7 +91,8 @@ def rows(
 def _check(wanted: Iterable[str], known: set[str], word: str) -> None:
     for name in wanted:
         if name not in known:
-            raise UsageError(f"there is no {word} {name!r} (there are: {', '.join(sorted(known))})")
+            hint = did_you_mean(name, sorted(known))
+            raise UsageError(f"there is no {word} {name!r} (there are: {', '.join(sorted(known))}){hint}")
 
 
 def _row(directions: list[Rule], levels: Mapping[str, Level]) -> Row:
@@ -122,9 +123,7 @@ def find(book: RuleBook, name: str) -> tuple[Rule, ...]:
     )
     if found:
         return found
-    close = difflib.get_close_matches(name, [rule.name for rule in book.rules], n=3)
-    hint = f"; close to it: {', '.join(close)}" if close else ""
-    raise UsageError(f"there is no rule {name!r}{hint}")
+    raise UsageError(f"there is no rule {name!r}{did_you_mean(name, (rule.name for rule in book.rules))}")
 
 
 def header_lines(rule: Rule) -> tuple[str, ...]:

@@ -116,6 +116,7 @@ def measure(setting: Setting, name: str) -> Iterator[Measured]:
     """
     from eqsat.ruletools.bench import Bench
     from eqsat.runtime.settings import SessionSettings
+    from eqsat.verify.sizes import resolved_shapes
 
     began = time.monotonic()
     graph = read(setting.model)
@@ -125,7 +126,7 @@ def measure(setting: Setting, name: str) -> Iterator[Measured]:
         bench = Bench(
             runtime=runtime,
             settings=SessionSettings(providers=setting.providers, threads=setting.threads),
-            input_shapes=setting.input_shapes,
+            input_shapes=resolved_shapes(graph, setting.input_shapes),
             folder=Path(folder),
             deadline=began + 0.9 * setting.time_s,
             seed=setting.seed,
@@ -173,10 +174,10 @@ def _prices(
     from eqsat.cost.pricing import Pricer
     from eqsat.cost.problem import build_problem
     from eqsat.runtime.settings import SessionSettings
-    from eqsat.verify.sizes import default_sizes
+    from eqsat.verify.sizes import default_sizes, resolved_shapes
 
     runtime.require_providers(setting.providers)
-    sizes = default_sizes(graph, setting.input_shapes)
+    sizes = default_sizes(graph, resolved_shapes(graph, setting.input_shapes))
 
     def price() -> PricedProblem:
         with PriceDatabase(Path(setting.cost_db) if setting.cost_db else None) as database:

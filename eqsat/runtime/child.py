@@ -30,8 +30,8 @@ from eqsat.runtime.errors import BrokenModelError, SessionFailedError, Unsupport
 from eqsat.runtime.fingerprint import model_fingerprint
 from eqsat.runtime.measurements import Contender
 from eqsat.runtime.probe import probe_model
-from eqsat.runtime.sessions import Runner, create_session, usable_providers
-from eqsat.runtime.settings import SessionSettings
+from eqsat.runtime.sessions import Runner, create_session, not_started, usable_providers
+from eqsat.runtime.settings import REFUSED, SessionSettings
 from eqsat.runtime.timing import profile, time_pair
 from eqsat.runtime.wire import Frame, Reply, Request, read_frame, write_frame
 
@@ -90,7 +90,11 @@ class Child:
         return Frame(kind=Reply.OK, fields={"name": name, "ort_version": ort.__version__})
 
     def _require(self, request: Frame) -> Frame:
-        create_session(probe_model(), SessionSettings(providers=tuple(request.fields["providers"])))
+        providers = tuple(request.fields["providers"])
+        try:
+            create_session(probe_model(), SessionSettings(providers=providers))
+        except SessionFailedError as error:
+            raise not_started(providers, str(error).removeprefix(f"{REFUSED}: ")) from error
         return Frame(kind=Reply.OK)
 
     def _outputs(self, request: Frame) -> Frame:

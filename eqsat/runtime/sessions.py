@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import ctypes
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any, final
 
@@ -105,11 +105,15 @@ def create_session(
         raise SessionFailedError(f"{REFUSED}: {fact(error)}") from error
     idle = [name for name in settings.providers if name not in session.get_providers()]
     if idle:
-        raise ProviderError(
-            f"{', '.join(idle)} does not start on this machine (are the device, its driver and its libraries there?); "
-            f"these do: {', '.join(usable_providers())}"
-        )
+        raise not_started(idle, "are the device, its driver and its libraries there?")
     return session
+
+
+def not_started(providers: Sequence[str], why: str) -> ProviderError:
+    """Return the error of providers that ONNX Runtime was built with and that do not start here."""
+    usable = usable_providers()
+    named = ", ".join(name for name in providers if name not in usable) or ", ".join(providers)
+    return ProviderError(f"{named} does not start on this machine ({why}); these do: {', '.join(usable)}")
 
 
 def usable_providers() -> tuple[str, ...]:

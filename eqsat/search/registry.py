@@ -19,6 +19,7 @@ from eqsat.search.interface import Search, SearchFactory
 from eqsat.search.mcts import ActionKind, Mcts
 from eqsat.search.restarts import restarts_of
 from eqsat.search.saturation import Saturate
+from eqsat.suggest import did_you_mean
 
 ENTRY_POINT_GROUP: Final = "eqsat.searches"
 
@@ -96,7 +97,8 @@ def make_search(name: str, options: Mapping[str, str], added: Mapping[str, Searc
         for option in options:
             if option not in known:
                 allowed = ", ".join(sorted(known))
-                raise UsageError(f"search {name!r} has no option {option!r} (it has: {allowed})")
+                hint = did_you_mean(option, known)
+                raise UsageError(f"search {name!r} has no option {option!r} (it has: {allowed}){hint}")
         return factory(options)
     if name in added:
         return added[name](options)
@@ -104,7 +106,22 @@ def make_search(name: str, options: Mapping[str, str], added: Mapping[str, Searc
         if entry.name == name:
             search: Search = entry.load()(options)
             return search
-    raise UsageError(f"there is no search {name!r} (there are: {', '.join(search_names(added))})")
+    raise _no_search(name, added)
+
+
+def check_search(name: str, added: Mapping[str, SearchFactory] = _NOTHING) -> None:
+    """Check that there is a search of that name; nothing is imported for it.
+
+    Raises:
+        UsageError: There is none.
+    """
+    if name not in search_names(added):
+        raise _no_search(name, added)
+
+
+def _no_search(name: str, added: Mapping[str, SearchFactory]) -> UsageError:
+    there = search_names(added)
+    return UsageError(f"there is no search {name!r} (there are: {', '.join(there)}){did_you_mean(name, there)}")
 
 
 def _integer(options: Mapping[str, str], name: str, default: int) -> int:

@@ -12,6 +12,7 @@ from typing import Final
 import numpy as np
 
 from eqsat.errors import UsageError
+from eqsat.suggest import did_you_mean
 from eqsat.verify.errors import UnsupportedInputError
 from ir.graph import Graph
 from ir.interface import op_type, tensor_dtype
@@ -73,6 +74,57 @@ _MAX_SIZE: Final = 2**24
 _IMAGE_CHANNELS: Final = frozenset({1, 3, 4})
 
 
+def resolved_shapes(graph: Graph, shapes: Mapping[str, tuple[int, ...]]) -> dict[str, tuple[int, ...]]:
+    """Return the shapes by input name that somebody means who speaks of inputs and of symbolic dimensions.
+
+    Args:
+        graph: The model.
+        shapes: Shapes by the name of an input, or of a symbolic dimension, whose size it is then; an empty name is that
+            of the only input. Dimensions below zero are open.
+
+    Returns:
+        Shapes of inputs, in which a dimension that nobody gave is what it is in the model.
+
+    Raises:
+        UsageError: A name is neither, or two sizes are given for one dimension.
+    """
+    inputs: dict[str, tuple[int, ...]] = {}
+    sizes: dict[str, int] = {}
+    symbols = {graph.symbols.name(dim) for name in graph.inputs for dim in _stated(graph, name) if dim < 0}
+    for given, shape in shapes.items():
+        name = given or _only_input(graph, shape)
+        if name in graph.inputs:
+            inputs[name] = shape
+        elif name in symbols and len(shape) == 1:
+            sizes[name] = shape[0]
+        else:
+            there = ", ".join(graph.inputs)
+            named = f" and the symbolic dimensions {', '.join(sorted(symbols))}" if symbols else ""
+            hint = did_you_mean(name, (*graph.inputs, *sorted(symbols)))
+            raise UsageError(f"--input-shape names {name!r}; there are the inputs {there}{named}{hint}")
+    for name in graph.inputs:
+        stated = _stated(graph, name)
+        shape = inputs.get(name, stated)
+        if len(shape) != len(stated):
+            continue  # which of the two is wrong is said where the shapes are used
+        filled = tuple(dim if dim >= 0 else own for dim, own in zip(shape, stated, strict=True))
+        filled = tuple(sizes.get(graph.symbols.name(dim), dim) if dim < 0 else dim for dim in filled)
+        if filled != stated:
+            inputs[name] = filled
+    return inputs
+
+
+def _stated(graph: Graph, name: str) -> tuple[int, ...]:
+    return graph.types[name].shape if name in graph.types else ()
+
+
+def _only_input(graph: Graph, shape: tuple[int, ...]) -> str:
+    if len(graph.inputs) != 1:
+        text = ",".join("?" if dim < 0 else str(dim) for dim in shape)
+        raise UsageError(f"--input-shape {text} needs a name, NAME:{text}; the inputs are {', '.join(graph.inputs)}")
+    return graph.inputs[0]
+
+
 def input_types(graph: Graph, input_shapes: Mapping[str, tuple[int, ...]]) -> dict[str, TensorType]:
     """Return the type of every input; where the model leaves the rank open, the user's shape stands in.
 
@@ -90,7 +142,7 @@ def input_types(graph: Graph, input_shapes: Mapping[str, tuple[int, ...]]) -> di
             raise UnsupportedInputError(f"input {name!r} is no tensor of a stated type: no value can be made for it")
         if name in graph.types:
             types[name] = graph.types[name]
-        elif name in input_shapes:
+        elif name in input_shapes and min(input_shapes[name], default=0) >= 0:
             types[name] = TensorType(dtype, input_shapes[name])
         else:
             raise UnsupportedInputError(f"input {name!r} has no stated rank; give it with --input-shape {name}:1,2,3")
@@ -194,7 +246,8 @@ def _as_given(
     for type_ in types.values():
         for shape in input_shapes.values():
             if len(shape) == type_.rank:
-                change |= {dim: size for dim, size in zip(type_.shape, shape, strict=True) if dim in free}
+                pairs = zip(type_.shape, shape, strict=True)
+                change |= {dim: size for dim, size in pairs if dim in free and size >= 0}
     return change
 
 
@@ -250,7 +303,7 @@ def contradicted_names(graph: Graph, shapes: Mapping[str, tuple[int, ...]]) -> f
         stated = graph.types.get(name)
         if stated is not None and stated.rank == len(shape):
             for dim, size in zip(stated.shape, shape, strict=True):
-                sizes.setdefault(dim, set()).add(size)
+                sizes.setdefault(dim, set()).update({size} - {dim})
     return frozenset(graph.symbols.name(dim) for dim, found in sizes.items() if dim < 0 and len(found) > 1)
 
 
@@ -263,6 +316,8 @@ def _given_sizes(
         if len(shape) != len(stated):
             raise UsageError(f"--input-shape {name} has {len(shape)} dimensions; the model states {len(stated)}")
         for dim, size in zip(stated, shape, strict=True):
+            if size < 0:
+                continue
             if dim >= 0 and dim != size:
                 raise UsageError(f"--input-shape {name} has a dimension of {size} where the model states {dim}")
             if dim < 0 and fixed.setdefault(dim, size) != size:

@@ -66,3 +66,53 @@ def test_shapes() -> None:
 def test_providers() -> None:
     names = arguments.provider_names(["CUDA, cpu", "CPUExecutionProvider", "OwnExecutionProvider"])
     assert names == ("CUDAExecutionProvider", "CPUExecutionProvider", "OwnExecutionProvider")
+
+
+@pytest.mark.parametrize(("text", "seconds"), [("1m30s", 90.0), ("2h 5m", 7500.0), ("1.5m0.5s", 90.5)])
+def test_durations_of_several_parts(text: str, seconds: float) -> None:
+    assert arguments.parse_duration_s(text) == seconds
+
+
+@pytest.mark.parametrize("text", ["1m30", "1x", "m", "1m-3s", "", "1mm", "0s0m"])
+def test_what_is_no_duration(text: str) -> None:
+    with pytest.raises(UsageError, match="write 90, 90s"):
+        arguments.parse_duration_s(text)
+
+
+@pytest.mark.parametrize(("text", "num_bytes"), [("6g", 6 * 2**30), ("2G", 2**31), ("512m", 2**29), ("3k", 3072)])
+def test_short_sizes_are_binary(text: str, num_bytes: int) -> None:
+    assert arguments.parse_bytes(text) == num_bytes
+
+
+@pytest.mark.parametrize(
+    ("text", "name", "shape"),
+    [
+        ("n:1,3", "n", (1, 3)),
+        ("n:1x3", "n", (1, 3)),
+        ("n=1,3", "n", (1, 3)),
+        ("n=1x3x224", "n", (1, 3, 224)),
+        ("1,3", "", (1, 3)),
+        ("7", "", (7,)),
+        ("batch=4", "batch", (4,)),
+        ("ids:batch,128", "ids", (arguments.FREE, 128)),
+        ("a:0:N, 21", "a:0", (arguments.FREE, 21)),
+    ],
+)
+def test_shapes_as_people_write_them(text: str, name: str, shape: tuple[int, ...]) -> None:
+    assert arguments.parse_input_shapes([text]) == {name: shape}
+
+
+@pytest.mark.parametrize("text", ["n:", "n", "n:a,b", ":", "n:1,,3", "1,-3", "n=-1"])
+def test_what_is_no_shape(text: str) -> None:
+    with pytest.raises(UsageError, match="is no shape; write name:1,3,224,224, or batch=4"):
+        arguments.parse_input_shapes([text])
+
+
+def test_shapes_in_python() -> None:
+    assert arguments.checked_shapes({"x": [1, 3], "batch": 4, "s": ()}) == {"x": (1, 3), "batch": (4,), "s": ()}
+
+
+@pytest.mark.parametrize("shape", ["1,3", (1, 0), (1, 2.0), None, True, {"a": 1}])
+def test_what_is_no_shape_in_python(shape: object) -> None:
+    with pytest.raises(UsageError, match=r"input_shapes\['x'\] is"):
+        arguments.checked_shapes({"x": shape})  # type: ignore[dict-item]

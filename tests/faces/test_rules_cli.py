@@ -201,7 +201,7 @@ def test_new_rules_are_proposed_as_entries(tmp_path: Path, capsys: pytest.Captur
 @pytest.mark.parametrize(
     ("arguments", "code", "said"),
     [
-        (("show", "gelu-erff"), 2, "there is no rule 'gelu-erff'; close to it: gelu-erf"),
+        (("show", "gelu-erff"), 2, "there is no rule 'gelu-erff'; did you mean 'gelu-erf'"),
         (("list", "--ruleset", "moon"), 2, "there is no ruleset 'moon' (there are: facts, opt, simp)"),
         (("list", "--group", "moon"), 2, "there is no group 'moon'"),
         (("check", "--time-limit", "soon"), 2, "soon"),

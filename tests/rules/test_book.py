@@ -155,7 +155,7 @@ def test_list_cells_and_shapes_are_always_available() -> None:
 @pytest.mark.parametrize("argument", ["skip", "enable"])
 def test_a_name_that_no_rule_answers_to_is_an_error(argument: str) -> None:
     book = read_rules([(simple("a"), "r")])
-    with pytest.raises(UsageError, match="no rule, group or ruleset `aa`"):
+    with pytest.raises(UsageError, match="no rule, group or ruleset 'aa'"):
         book.select(**{argument: ("aa",)})  # type: ignore[arg-type]
 
 

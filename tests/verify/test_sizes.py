@@ -9,7 +9,7 @@ import pytest
 
 from eqsat.errors import UsageError
 from eqsat.verify import UnsupportedInputError, default_sizes, verification_sizes
-from eqsat.verify.sizes import contradiction
+from eqsat.verify.sizes import contradiction, resolved_shapes
 from ir.graph import Graph
 from ir.reader import read
 from tests.verify.models import FLOAT, INT64, Dims, node, save
@@ -104,3 +104,43 @@ def test_the_last_states_of_a_recurrence_of_no_steps_say_nothing(tmp_path: Path)
     nodes = [node("LSTM", "x w r", "steps h", hidden_size=2)]
     path = save(tmp_path / "m.onnx", nodes, [("x", FLOAT, ("n", 1, 3))], [("h", FLOAT, (1, 1, 2))], weights)
     assert "LSTM of no steps" in contradiction(read(path), {-1: 0}, {"h": np.zeros((1, 1, 2), np.float32)})
+
+
+@pytest.mark.parametrize(
+    ("given", "resolved"),
+    [
+        ({"x": (2, 3)}, {"x": (2, 3), "a": (2,)}),
+        ({"batch": (6,)}, {"x": (6, "seq"), "a": (6,)}),
+        ({"batch": (6,), "seq": (9,)}, {"x": (6, 9), "a": (6,)}),
+        ({"x": (-1, 9)}, {"x": ("batch", 9)}),
+        ({"x": (-1, 9), "batch": (4,)}, {"x": (4, 9), "a": (4,)}),
+    ],
+)
+def test_shapes_may_speak_of_symbols(
+    tmp_path: Path, given: dict[str, tuple[int, ...]], resolved: dict[str, tuple[int | str, ...]]
+) -> None:
+    graph = graph_of(tmp_path, ("batch", "seq"), ("batch",))
+    found = resolved_shapes(graph, given)
+    named = {
+        name: tuple(dim if dim >= 0 else graph.symbols.name(dim) for dim in shape) for name, shape in found.items()
+    }
+    assert named.items() <= {**resolved, "a": resolved.get("a", ("batch",))}.items()
+    sizes = by_name(graph, default_sizes(graph, found))
+    for name, shape in resolved.items():
+        stated = ("batch", "seq") if name == "x" else ("batch",)
+        for dim, size in zip(stated, shape, strict=True):
+            assert size in {dim, sizes[dim]}
+
+
+def test_a_bare_shape_is_that_of_the_only_input(tmp_path: Path) -> None:
+    nodes = [node("Identity", "x", "y")]
+    graph = read(save(tmp_path / "m.onnx", nodes, [("x", FLOAT, ("n", 3))], [("y", FLOAT, None)]))
+    assert resolved_shapes(graph, {"": (5, 3)}) == {"x": (5, 3)}
+    with pytest.raises(UsageError, match=r"--input-shape 5,\? needs a name, NAME:5,\?; the inputs are x, a"):
+        resolved_shapes(graph_of(tmp_path, ("n", 3)), {"": (5, -1)})
+
+
+def test_a_name_that_is_neither_gets_a_hint(tmp_path: Path) -> None:
+    graph = graph_of(tmp_path, ("batch", "seq"))
+    with pytest.raises(UsageError, match=r"inputs x, a and the symbolic dimensions batch, seq; did you mean 'batch'"):
+        resolved_shapes(graph, {"bacth": (4,)})
