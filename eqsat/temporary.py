@@ -18,7 +18,7 @@ from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import IO, TYPE_CHECKING, Final, final
 
-from eqsat.errors import EqsatError
+from eqsat.errors import StorageError
 
 if TYPE_CHECKING:
     from types import TracebackType
@@ -42,7 +42,7 @@ class TemporaryFolder:
         """Make the folder where temporary files go, and remove what killed processes have left there.
 
         Raises:
-            EqsatError: No folder can be made there.
+            StorageError: No folder can be made there.
         """
         try:
             parent = Path(tempfile.gettempdir())
@@ -50,7 +50,7 @@ class TemporaryFolder:
             self.path, self.lock = _make(parent)
         except OSError as error:
             reason = error.strerror or str(error)
-            raise EqsatError(f"no temporary folder can be made: {reason}; set {_HOME} to a folder with room") from error
+            raise StorageError(f"no temporary folder can be made: {reason}; set {_HOME} to a folder with room") from error
         self._finalizer = weakref.finalize(self, _remove, os.getpid(), self.path, self.lock)
 
     def __enter__(self) -> TemporaryFolder:

@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 
 from eqsat import temporary
-from eqsat.errors import EqsatError
+from eqsat.errors import StorageError
 from eqsat.temporary import PREFIX, TemporaryFolder
 
 
@@ -93,5 +93,5 @@ def test_a_child_has_its_temporary_files_there(temp_folder: Path) -> None:
 
 def test_where_there_is_no_room_is_said(temp_folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("tempfile.tempdir", str(temp_folder / "missing"))
-    with pytest.raises(EqsatError, match="no temporary folder can be made: No such file or directory; set TMPDIR"):
+    with pytest.raises(StorageError, match="no temporary folder can be made: No such file or directory; set TMPDIR"):
         TemporaryFolder()
