@@ -49,8 +49,8 @@ class TemporaryFolder:
             _clear_abandoned(parent)
             self.path, self.lock = _make(parent)
         except OSError as error:
-            reason = error.strerror or str(error)
-            raise StorageError(f"no temporary folder can be made: {reason}; set {_HOME} to a folder with room") from error
+            said = f"no temporary folder can be made: {error.strerror or error}; set {_HOME} to a folder with room"
+            raise StorageError(said) from error
         self._finalizer = weakref.finalize(self, _remove, os.getpid(), self.path, self.lock)
 
     def __enter__(self) -> TemporaryFolder:
