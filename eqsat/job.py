@@ -47,8 +47,8 @@ class Budget:
     """Limits that hold: the parent process enforces them.
 
     Attributes:
-        time_s: Wall-clock seconds for the whole run.
-        training_s: Seconds of these in which a search that learns may learn about the model, before anything else.
+        time_s: Wall-clock seconds for the whole run, from the moment at which the model is opened.
+        training_s: Seconds on top of these in which a search that learns may learn about the model, before it searches.
         memory_bytes: Resident memory of the worker and its children together.
         max_enodes: E-nodes after which saturation stops.
     """
@@ -57,6 +57,11 @@ class Budget:
     training_s: float = 0.0
     memory_bytes: int = 6 * 1024**3
     max_enodes: int = 50_000
+
+    @property
+    def total_s(self) -> float:
+        """Seconds for the run and for learning together."""
+        return self.time_s + self.training_s
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -61,6 +61,9 @@ MAX_SOLVE_S: Final = 30.0
 INPUT_SOLVE_S: Final = 2.0
 """Seconds in which the model itself is priced: all that is open is what the provider fuses."""
 
+LEAST_S: Final = 3.0
+"""Seconds that must be left for measuring what decides nothing."""
+
 TRYING_SHARE: Final = 0.1
 """Share of the time budget in which random inputs are looked for that the model takes."""
 
@@ -119,8 +122,7 @@ class _Run:
         self.job = job
         self.clock = clock
         self.searches = searches
-        training_s = job.budget.training_s
-        self.schedule = Schedule(start=clock() + training_s, budget_s=job.budget.time_s - training_s)
+        self.schedule = Schedule(start=clock(), budget_s=job.budget.time_s)
         self.findings = Findings(job=job)
         self.progress = Progress(emit, self.findings, clock)
         self.settings = SessionSettings(providers=job.providers, threads=job.threads, custom_ops=job.custom_ops)
@@ -191,7 +193,8 @@ class _Run:
 
     def finished(self, report: Report, runtime: Runtime) -> Report:
         """Return the report with what is worth knowing of the result but decides nothing, as far as there is time."""
-        if self.clock() >= self.schedule.deadline(TUNED_SHARE) or not self.findings.feeds:
+        left_s = self.schedule.end - self.clock()
+        if left_s < max(LEAST_S, (1.0 - TUNED_SHARE) * self.schedule.budget_s) or not self.findings.feeds:
             return report
         try:
             match report.status:
@@ -275,8 +278,8 @@ class _Run:
             case StopReason.NO_GAIN:
                 return told(Why.NO_CHEAPER)
             case StopReason.TIME_LIMIT:
-                budget_s = self.schedule.budget_s
-                return told(Why.SEARCH_TIME, f"{SEARCH_SHARE * budget_s:.3g} s of {budget_s:g} s")
+                share_s = SEARCH_SHARE * self.schedule.budget_s
+                return told(Why.SEARCH_TIME, f"{share_s:.3g} s of {self.job.budget.time_s:g} s")
             case StopReason.ENODE_LIMIT:
                 return told(Why.SEARCH_ENODES, self.job.budget.max_enodes)
             case StopReason.STEP_LIMIT:
@@ -313,6 +316,7 @@ class _Run:
         def explore(rules: RuleBook, search_until: float) -> Explored | None:
             return self._explore(graph, rules, pricer, sizes, search_until)
 
+        self.schedule.begin(self.clock())
         explored = explore(rules, self.schedule.deadline(SEARCH_SHARE))
         if explored is None:
             return keep_input(self.findings, self._why_nothing_was_applied())
@@ -347,14 +351,22 @@ class _Run:
         def settle(session: Session) -> PricedProblem:
             return frugal.settle(session, MicroMaker(session, sizes), provider)
 
+        clock = _SearchClock(self.clock, pricer)
+
+        def skip(seconds: float, is_on_top: bool) -> None:
+            clock.skip(seconds)
+            if is_on_top:
+                self.schedule.start += seconds
+
         with self.progress.stage(Stage.SEARCH, f"by {self.job.search}"):
             arena = Arena(
                 session=first,
                 build_problem=build,
                 settle=settle,
-                clock=_without_measuring(self.clock, pricer),
+                clock=clock,
                 rng=self.rng,
                 on_progress=lambda message: self.progress.tell(Stage.SEARCH, message),
+                on_uncounted=skip,
                 surroundings=Surroundings(sizes=sizes, provider=provider, price=frugal.price),
             )
             session = self._search(arena, search_until)
@@ -380,13 +392,12 @@ class _Run:
 
     def _frugal(self, pricer: Pricer) -> Frugal:
         """Return what prices the e-graphs of this run."""
-        deadline = self.schedule.deadline(PRICE_SHARE)
         return Frugal(
             _Metered(pricer),
             reference=reference_prices(self.job.providers[0]),
             patience_s=_PATIENCE_S[self.job.prices],
             seed=self.job.seed,
-            is_late=lambda: self.clock() >= deadline,
+            is_late=lambda: self.clock() >= self.schedule.deadline(PRICE_SHARE),
             clock=self.clock,
             on_progress=self._price_progress,
         )
@@ -396,7 +407,9 @@ class _Run:
         budget = SearchBudget(
             deadline=until, max_enodes=self.job.budget.max_enodes, training_s=self.job.budget.training_s
         )
-        outcome = make_search(self.job.search, self.job.search_options, self.searches).run(arena, budget)
+        with arena.uncounted():
+            search = make_search(self.job.search, self.job.search_options, self.searches)
+        outcome = search.run(arena, budget)
         self.findings.search = replace(outcome, session=None)
         session = outcome.session or arena.session
         self.findings.size = session.size()
@@ -433,10 +446,21 @@ _PATIENCE_S: Final = {Prices.NEEDED: 0.0, Prices.AUTO: 20.0, Prices.ALL: math.in
 """Seconds of measuring for which it is not asked what is needed; asking takes some seconds too."""
 
 
-def _without_measuring(clock: Callable[[], float], pricer: Pricer) -> Callable[[], float]:
-    """Return a clock that stands still while prices are measured."""
-    before_s = pricer.measuring_s
-    return lambda: clock() - (pricer.measuring_s - before_s)
+@final
+class _SearchClock:
+    """A clock that stands still while prices are measured, and for all else that is not the search's."""
+
+    def __init__(self, clock: Callable[[], float], pricer: Pricer) -> None:
+        self._clock = clock
+        self._pricer = pricer
+        self._skipped_s = -pricer.measuring_s
+
+    def __call__(self) -> float:
+        return self._clock() - self._pricer.measuring_s - self._skipped_s
+
+    def skip(self, seconds: float) -> None:
+        """Go back by some seconds."""
+        self._skipped_s += seconds
 
 
 @final

@@ -13,7 +13,7 @@ if TYPE_CHECKING:
     from eqsat.outcome import Findings
 
 SEARCH_SHARE: Final = 0.2
-"""Share of the time budget that is gone when the search must have ended; the next stages likewise."""
+"""Share of the time left after loading that is gone when the search must have ended; the next stages likewise."""
 PRICE_SHARE: Final = 0.4
 FINALS_SHARE: Final = 0.7
 CONFIRM_SHARE: Final = 0.8
@@ -23,17 +23,26 @@ TUNED_SHARE: Final = 0.95
 
 
 @final
-@dataclass(frozen=True, slots=True, kw_only=True)
+@dataclass(slots=True, kw_only=True)
 class Schedule:
-    """When the stages of a run must end.
+    """When the stages of a run must end. What a stage leaves over, the later ones have.
 
     Attributes:
-        start: Point on the clock at which the run began.
-        budget_s: Seconds for the whole run.
+        start: Point on the clock from which on shares are counted.
+        budget_s: Seconds from there to the end of the run.
     """
 
     start: float
     budget_s: float
+
+    def begin(self, now: float) -> None:
+        """Count shares of what is left from now on: what came before is taken from all stages alike."""
+        self.start, self.budget_s = now, max(self.end - now, 0.0)
+
+    @property
+    def end(self) -> float:
+        """Point on the clock at which the run must end."""
+        return self.start + self.budget_s
 
     def deadline(self, share: float) -> float:
         """Return the point on the clock at which a share of the time budget is gone."""

@@ -167,7 +167,7 @@ def run(
         search_options=arguments.parse_options(search_option or ()),
         prices=prices,
         budget=Budget(
-            time_s=arguments.parse_duration_s(time_budget) + training_s,
+            time_s=arguments.parse_duration_s(time_budget),
             training_s=training_s,
             memory_bytes=arguments.parse_bytes(memory_limit),
             max_enodes=max_enodes,
@@ -182,7 +182,7 @@ def run(
     if json is not None and not is_json_on_stdout:
         output.check_report(json, job)
     with signals.noted() as interruption:
-        with screen(console(is_stderr=True), verbosity, job.budget.time_s) as shown:
+        with screen(console(is_stderr=True), verbosity, job.budget.total_s) as shown:
             try:
                 report = supervise(
                     job,

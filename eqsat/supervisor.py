@@ -41,6 +41,14 @@ from eqsat.worker import run_job
 
 _POLL_S: Final = 0.2
 _EXIT_S: Final = 5.0
+_START_S: Final = 60.0
+"""Seconds in which a worker must have imported what it needs."""
+
+_GRACE_S: Final = 3.0
+_GRACE_SHARE: Final = 0.1
+"""Seconds, or the share of the time budget, that a worker may take beyond it, whichever is more: one question to ONNX
+Runtime cannot be broken off."""
+
 _GIB: Final = 1024**3
 WORKER_LOG: Final = "worker.log"
 WORKER_COMMAND: Final = (sys.executable, "-m", "eqsat.worker")
@@ -98,7 +106,8 @@ def supervise(
         is_interrupted: Says whether the user has asked for the end, which a KeyboardInterrupt says too; it is asked
             several times a second while the worker runs.
         worker_command: Starts a worker when the path of a job file is added.
-        grace_s: Seconds after the time budget at which the worker is killed; it ends by itself before that.
+        grace_s: Seconds after the time budget at which the worker is killed; it ends by itself before that. The budget
+            begins when the worker has imported what it needs.
         clock: Monotonic seconds.
 
     Returns:
@@ -165,7 +174,7 @@ class _Watch:
         self._on_event = on_event
         self._is_interrupted = is_interrupted
         self._clock = clock
-        self._grace_s = max(10.0, 0.1 * budget.time_s) if grace_s is None else grace_s
+        self._grace_s = max(_GRACE_S, _GRACE_SHARE * budget.time_s) if grace_s is None else grace_s
         self._peak_rss_bytes = 0
         self._last: Report | Failure | None = None
 
@@ -199,7 +208,9 @@ class _Watch:
         assert process.stdout is not None  # noqa: S101 -- Popen was asked for a pipe
         lines: queue.SimpleQueue[str | None] = queue.SimpleQueue()
         threading.Thread(target=_pump, args=(process.stdout, lines), daemon=True).start()
-        deadline_s = self._clock() + self._budget.time_s + self._grace_s
+        allowed_s = self._budget.total_s + self._grace_s
+        deadline_s = self._clock() + allowed_s + _START_S
+        has_begun = False
         next_poll_s = self._clock()
         while True:
             try:
@@ -211,6 +222,8 @@ class _Watch:
                     _await_exit(process)
                     return Ending.WORKER_DIED
                 self._take(line)
+                if not has_begun:
+                    has_begun, deadline_s = True, self._clock() + allowed_s
                 if self._last is not None:
                     return Ending.COMPLETED
             if self._is_interrupted():
@@ -297,7 +310,7 @@ def _what_happened(outcome: _Outcome, job: Job, elapsed_s: float) -> str:
         return outcome.last.message
     match outcome.ending:
         case Ending.TIME_BUDGET:
-            return f"the time budget of {budget.time_s:g} s ended (--time-budget)"
+            return f"the time budget of {budget.total_s:g} s ended (--time-budget)"
         case Ending.MEMORY_LIMIT:
             limit_gib = budget.memory_bytes / _GIB
             return f"the memory limit of {limit_gib:.3g} GiB was reached after {elapsed_s:.0f} s (--memory-limit)"

@@ -20,6 +20,9 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
 
 
+LEAST_S: Final = 3.0
+"""Seconds for searching below which the agent is not asked: its imports alone take as long on a slow machine."""
+
 OPTIONS: Final = frozenset({"policy", "width", "restarts"})
 """Options of the searches ``ppo`` and ``auto``."""
 
@@ -82,6 +85,16 @@ class Auto(Search):
         size = arena.size().num_enodes
         if outcome.stop_reason is StopReason.SATURATED:
             return replace(outcome, plan=f"saturation: the e-graph is complete with {size} e-nodes")
+        if first >= budget.max_enodes:
+            return replace(
+                outcome, plan=f"nothing: the model alone has {first} e-nodes, and {budget.max_enodes} are allowed"
+            )
+        if budget.deadline - arena.clock() < LEAST_S and not budget.training_s:
+            rest = replace(budget, max_steps=budget.max_steps - outcome.num_steps)
+            more = Saturate().run(arena, rest)
+            plan = f"saturation: no {LEAST_S:g} s were left, with which the agent would begin"
+            num_steps, num_applied = outcome.num_steps + more.num_steps, outcome.num_applied + more.num_applied
+            return replace(more, num_steps=num_steps, num_applied=num_applied, plan=plan)
         why = (
             f"the agent: saturation went from {first} to {size} e-nodes in {outcome.num_steps} rounds "
             f"without an end ({outcome.stop_reason})"
@@ -89,7 +102,9 @@ class Auto(Search):
         arena.on_progress(why)
         again = arena.restarted(cheapest(arena, budget).choice)
         rest = replace(budget, max_steps=budget.max_steps - outcome.num_steps)
-        learned = self.make_learned().run(again, rest)
+        with arena.uncounted():
+            search = self.make_learned()
+        learned = search.run(again, rest)
         return replace(
             learned,
             num_steps=outcome.num_steps + learned.num_steps,

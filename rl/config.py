@@ -79,6 +79,7 @@ class TrainConfig:
     Attributes:
         seed: Seed of every draw.
         time_limit_s: Seconds after which no update begins; what was trained before a stop counts.
+        patience: Validations in a row without a better one after which training ends; 0 never ends it for that.
         num_updates: Updates, at most.
         num_workers: Processes that play; 0 plays in this one.
         tasks_per_update: Tasks drawn for each update.
@@ -93,6 +94,7 @@ class TrainConfig:
 
     seed: int = 0
     time_limit_s: float = 3_000.0
+    patience: int = 0
     num_updates: int = 1_000
     num_workers: int = 2
     tasks_per_update: int = 10

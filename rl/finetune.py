@@ -31,6 +31,7 @@ class FineTune:
         max_steps: Actions of an episode.
         episodes_per_update: Episodes from one update to the next.
         max_updates: Updates, at most.
+        patience: Updates in a row that bring no better policy, after which it ends: time is then left for the rest.
         clock: Seconds on a clock that only goes forward.
     """
 
@@ -38,6 +39,7 @@ class FineTune:
     max_steps: int = 40
     episodes_per_update: int = 4
     max_updates: int = 200
+    patience: int = 25
     clock: Callable[[], float] = time.monotonic
 
     def __call__(
@@ -54,6 +56,7 @@ class FineTune:
         config = TrainConfig(
             time_limit_s=budget.training_s,
             num_updates=self.max_updates,
+            patience=self.patience,
             num_workers=0,
             tasks_per_update=1,
             episodes_per_task=self.episodes_per_update,

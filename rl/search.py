@@ -50,7 +50,8 @@ class Learned(Search):
     def run(self, arena: Arena, budget: SearchBudget) -> Outcome:
         checkpoint = self.checkpoint
         if budget.training_s:
-            checkpoint = self.fine_tune(checkpoint, task_of(arena), budget, arena.on_progress)
+            with arena.uncounted(is_on_top=True):
+                checkpoint = self.fine_tune(checkpoint, task_of(arena), budget, arena.on_progress)
         likeliest = _Likeliest(Policy.of(checkpoint), self.width)
 
         def play(arena: Arena, budget: SearchBudget) -> Outcome:

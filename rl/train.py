@@ -127,13 +127,15 @@ class _Training:
         self._on_validation = on_validation
         self._began = clock()
         self._is_new = True
+        self._num_flat = 0
         torch.manual_seed(config.seed)
         self._statistics = FeatureStatistics.nothing()
         self._learner = self._learner_of(Network(shape(config)))
 
     @property
     def is_over(self) -> bool:
-        return self.state.update >= self._config.num_updates or self._is_late()
+        is_flat = 0 < self._config.patience <= self._num_flat
+        return self.state.update >= self._config.num_updates or is_flat or self._is_late()
 
     def begin(self, start: Checkpoint | None) -> None:
         """Take the policy to begin with, or look at a few episodes for the feature statistics of a new one."""
@@ -214,7 +216,9 @@ class _Training:
         gain = _mean(gains)
         self._tell(f"validation: gain {gain:.2%} (at first {_mean(self.state.first_gains):.2%})")
         self._on_validation(self.state.num_steps, gain)
+        self._num_flat += 1
         if gain > self.state.best_gain:
+            self._num_flat = 0
             self.state = replace(self.state, best_gain=gain, best_gains=gains)
             save(checkpoint, self._output / BEST)
         return gain

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
 from enum import StrEnum
 from typing import TYPE_CHECKING, Protocol, final
@@ -60,7 +61,7 @@ class SearchBudget:
         deadline: Point on the clock.
         max_enodes: Size of the e-graph from which on nothing more is applied.
         max_steps: Choices.
-        training_s: Seconds that a search which learns may take to learn about the model, before anything else.
+        training_s: Seconds on top of that in which a search which learns may learn about the model, before it searches.
     """
 
     deadline: float = math.inf
@@ -100,6 +101,8 @@ class Arena:
         rng: The only source of chance.
         on_progress: Is told what the search does.
         on_step: Is told that candidates were applied.
+        on_uncounted: Is told seconds that are not the search's, see :meth:`uncounted`, and whether they come on top of
+            the run's time.
         surroundings: The rest; None where a search must do without.
     """
 
@@ -110,7 +113,21 @@ class Arena:
     settle: Callable[[Session], PricedProblem] | None = None
     on_progress: Callable[[str], None] = field(default=lambda _: None)
     on_step: Callable[[], None] = field(default=lambda: None)
+    on_uncounted: Callable[[float, bool], None] = field(default=lambda *_: None)
     surroundings: Surroundings | None = None
+
+    @contextmanager
+    def uncounted(self, *, is_on_top: bool = False) -> Iterator[None]:
+        """Take what is done inside from nobody's time for searching: the imports of a search, its learning.
+
+        Args:
+            is_on_top: True for what the user has given time for besides the run's.
+        """
+        began = self.clock()
+        try:
+            yield
+        finally:
+            self.on_uncounted(self.clock() - began, is_on_top)
 
     def candidates(self) -> Sequence[Candidate]:
         """Return the candidates on offer."""

@@ -119,7 +119,7 @@ def test_inputs_and_libraries_are_named_in_full(
 @pytest.mark.parametrize("search", ["ppo", "auto"])
 def test_time_to_learn_comes_on_top(supervisor: Supervisor, search: str) -> None:
     assert run("a.onnx", "--search", search, "--train-budget", "10m", "--time-budget", "60s") == 0
-    assert supervisor.jobs[0].budget == Budget(time_s=660.0, training_s=600.0)
+    assert supervisor.jobs[0].budget == Budget(time_s=60.0, training_s=600.0)
 
 
 def test_the_end_is_a_table(supervisor: Supervisor, capsys: pytest.CaptureFixture[str]) -> None:

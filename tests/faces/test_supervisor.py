@@ -138,6 +138,19 @@ def test_the_time_budget_holds(supervise_fake: SuperviseFake, job: Job) -> None:
     assert not Path(job.output_path).exists()
 
 
+def test_the_time_begins_with_the_first_word_of_the_worker(supervise_fake: SuperviseFake, job: Job) -> None:
+    """What comes before is Python's start. The clock of this test jumps by more than the budget until then."""
+    ticks = iter([0.0, 0.0, 0.0, 30.0])
+    last = [0.0]
+
+    def clock() -> float:
+        last[0] = next(ticks, last[0])
+        return last[0]
+
+    report = supervise_fake("best")(replace(job, budget=Budget(time_s=1.0)), clock=clock, grace_s=1.0)
+    assert report.ending is Ending.COMPLETED
+
+
 def test_the_best_is_kept_when_the_time_ends(supervise_fake: SuperviseFake, job: Job) -> None:
     seen: list[Event] = []
 

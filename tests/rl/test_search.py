@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import itertools
 from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -15,7 +16,7 @@ from eqsat.errors import UsageError
 from eqsat.learned import SEARCHES
 from eqsat.search.interface import Arena, Outcome, Search, SearchBudget, StopReason
 from eqsat.search.registry import make_search, search_names
-from rl.automatic import Auto
+from rl.automatic import LEAST_S, Auto
 from rl.checkpoint import Checkpoint, save
 from rl.finetune import FineTune
 from rl.network import Network, NetworkConfig
@@ -167,6 +168,38 @@ def test_auto_takes_the_agent_where_there_is_no_end(tmp_path: Path) -> None:
     assert outcome.plan == told[-1]
     assert outcome.plan.startswith(f"the agent: saturation went from {before} to ")
     assert outcome.plan.endswith("(enode_limit)")
+
+
+def test_auto_leaves_the_agent_alone_where_no_time_is_left_for_it(tmp_path: Path) -> None:
+    arena, _ = worlds.arena_of(worlds.task(tmp_path, models.chain(1, "Abs"), worlds.GROW))
+    outcome = Auto(make_learned=Never).run(arena, SearchBudget(deadline=LEAST_S - 0.5, max_enodes=10**6, max_steps=30))
+    assert outcome.plan == "saturation: no 3 s were left, with which the agent would begin"
+    assert (outcome.stop_reason, outcome.num_steps) == (StopReason.STEP_LIMIT, 30)
+    assert outcome.num_applied > 0
+
+
+def test_a_model_with_no_room_beside_it_is_not_searched(tmp_path: Path) -> None:
+    arena, _ = worlds.arena_of(worlds.branch_task(tmp_path))
+    outcome = Auto(make_learned=Never).run(arena, SearchBudget(max_enodes=2))
+    assert (outcome.stop_reason, outcome.num_applied) == (StopReason.ENODE_LIMIT, 0)
+
+
+def test_imports_and_learning_are_not_counted(tmp_path: Path) -> None:
+    skipped: list[tuple[float, bool]] = []
+    arena, _ = worlds.arena_of(
+        worlds.task(tmp_path, models.chain(1, "Abs"), worlds.GROW), map(float, itertools.count())
+    )
+    arena = replace(arena, on_uncounted=lambda seconds, is_on_top: skipped.append((seconds, is_on_top)))
+
+    class Ends(Search):
+        @override
+        def run(self, arena: Arena, budget: SearchBudget) -> Outcome:
+            with arena.uncounted(is_on_top=True):
+                arena.clock()
+            return Outcome(stop_reason=StopReason.NO_GAIN, num_steps=0, num_applied=0)
+
+    Auto(make_learned=Ends).run(arena, SearchBudget(deadline=1e6, max_enodes=40))
+    assert skipped == [(1.0, False), (2.0, True)]
 
 
 def test_they_are_found_by_name(tmp_path: Path) -> None:

@@ -107,6 +107,13 @@ def test_an_interruption_changes_nothing(tmp_path: Path) -> None:
         assert [point[name] for point in points[0]] == pytest.approx([point[name] for point in points[1]], abs=1e-6)
 
 
+def test_it_ends_where_the_gain_is_flat(tmp_path: Path) -> None:
+    """Nothing can be learnt in no steps: the first validation stays the best."""
+    config = replace(CONFIG, num_updates=50, validate_every=1, patience=2, ppo=PpoConfig(learning_rate=0.0))
+    summary = train(config, partial(split, tmp_path), tmp_path / "out")
+    assert summary.state.update == 3
+
+
 def test_every_curve_is_drawn(tmp_path: Path) -> None:
     train(replace(CONFIG, num_updates=1), partial(split, tmp_path), tmp_path / "out")
     (point,) = read_curves(tmp_path / "out")
