@@ -12,12 +12,15 @@ from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Final, Literal, TypeVar, final
 
+from typing_extensions import override
+
 from eqsat import output
-from eqsat.arguments import checked_shapes, library_paths, parse_growth, provider_names
+from eqsat.arguments import checked_shapes, library_paths, parse_growth, provider_names, several, split_names
 from eqsat.errors import UsageError
 from eqsat.events import Event
-from eqsat.job import Budget, Growth, Job, Prices, Target
+from eqsat.job import Budget, Growth, Job, Prices, Target, check_number
 from eqsat.report import Ending, Report, Status
+from eqsat.suggest import did_you_mean
 from eqsat.supervisor import Isolation, ignore, supervise
 from eqsat.temporary import TemporaryFolder
 
@@ -48,6 +51,11 @@ class Result:
         self.report = report
         self._folder = folder
         self._source = source
+
+    @override
+    def __repr__(self) -> str:
+        """Return what the report says, as the command prints it at its end."""
+        return repr(self.report)
 
     @property
     def path(self) -> Path:
@@ -98,14 +106,14 @@ def optimize(
     threads: int = 0,
     input_shapes: Mapping[str, int | Sequence[int]] | None = None,
     inputs: Inputs | None = None,
-    custom_ops: Sequence[str | os.PathLike[str]] = (),
+    custom_ops: str | os.PathLike[str] | Sequence[str | os.PathLike[str]] = (),
     search: str = "auto",
     search_options: Mapping[str, str] | None = None,
     prices: Prices | Literal["needed", "all", "auto"] = Prices.AUTO,
     budget: Budget | None = None,
-    rules: Sequence[str | os.PathLike[str]] = (),
-    skip_rules: Sequence[str] = (),
-    enable_rules: Sequence[str] = (),
+    rules: str | os.PathLike[str] | Sequence[str | os.PathLike[str]] = (),
+    skip_rules: str | Sequence[str] = (),
+    enable_rules: str | Sequence[str] = (),
     target: Target | Literal["provider", "portable"] = Target.PROVIDER,
     max_growth: str | int | None = None,
     strict: bool = False,
@@ -159,6 +167,9 @@ def optimize(
         ProviderError: The provider is not available on this machine.
         InterruptedRun: The user ended it; it is a ``KeyboardInterrupt`` and holds the best result until then.
     """
+    check_number("threads", threads, at_least=0)
+    check_number("checks", checks, at_least=1)
+    check_number("seed", seed, at_least=0)
     with ExitStack() as on_error:
         held = on_error.enter_context(TemporaryFolder())
         folder = held.path
@@ -166,21 +177,21 @@ def optimize(
         job = Job(
             input_path=str(_path_of(model, folder)),
             output_path=str(_result_path(folder)),
-            providers=provider_names([provider] if isinstance(provider, str) else provider),
+            providers=provider_names(several("provider", provider)),
             threads=threads,
             input_shapes=checked_shapes(input_shapes or {}),
             inputs="" if inputs is None else _written(inputs, folder / "inputs"),
-            custom_ops=library_paths(custom_ops),
-            rule_files=tuple(os.fspath(path) for path in rules),
-            skip_rules=tuple(skip_rules),
-            enable_rules=tuple(enable_rules),
+            custom_ops=library_paths(several("custom_ops", custom_ops)),
+            rule_files=several("rules", rules),
+            skip_rules=split_names(several("skip_rules", skip_rules)),
+            enable_rules=split_names(several("enable_rules", enable_rules)),
             search=search,
-            search_options=dict(search_options or {}),
+            search_options=_options(search_options or {}),
             prices=_member(Prices, prices, "prices"),
-            budget=budget or Budget(),
+            budget=_budget(budget),
             target=_member(Target, target, "target"),
             max_growth=Growth() if max_growth is None else parse_growth(str(max_growth)),
-            is_strict=strict,
+            is_strict=bool(strict),
             num_checks=checks,
             seed=seed,
             cost_db="" if cost_db is None else os.fspath(cost_db),
@@ -200,16 +211,18 @@ def optimize(
 
 def load(
     path: str | os.PathLike[str],
-    providers: Sequence[str] | None = None,
+    providers: str | Sequence[str] | None = None,
     *,
     threads: int = 0,
-    custom_ops: Sequence[str | os.PathLike[str]] = (),
+    custom_ops: str | os.PathLike[str] | Sequence[str | os.PathLike[str]] = (),
 ) -> onnxruntime.InferenceSession:
     """Return a session of a model with the session options that were found to be the fastest for it.
 
     Args:
         path: A model that :func:`optimize` wrote; any other model gets ONNX Runtime's defaults.
-        providers: ONNX Runtime's names of the execution providers, in order of priority; None is all that it lists.
+        providers: ONNX Runtime's names of the execution providers (``"cpu"`` and ``"cuda"`` will do), in order of
+            priority. None is the one that the model was optimised for, and the CPU's; for any other model, all that
+            start on this machine.
         threads: Intra-op threads; 0 is ONNX Runtime's default.
         custom_ops: Libraries of custom operators for ONNX Runtime.
 
@@ -219,14 +232,30 @@ def load(
     """
     from eqsat.runtime.drop_in import load as load_session
 
-    return load_session(Path(path), providers, threads=threads, custom_ops=library_paths(custom_ops))
+    check_number("threads", threads, at_least=0)
+    names = None if providers is None else provider_names(several("providers", providers))
+    libraries = library_paths(several("custom_ops", custom_ops))
+    return load_session(Path(path), names, threads=threads, custom_ops=libraries)
+
+
+def _options(options: object) -> dict[str, str]:
+    if not isinstance(options, Mapping):
+        raise UsageError(f"search_options is {options!r}; it can be a mapping of options by name")
+    return {str(name): str(value) for name, value in options.items()}
+
+
+def _budget(budget: object) -> Budget:
+    if budget is not None and not isinstance(budget, Budget):
+        raise UsageError(f"budget is {budget!r}; it can be an eqsat.Budget")
+    return budget or Budget()
 
 
 def _member(kind: type[_Word], word: str, name: str) -> _Word:
     try:
         return kind(word)
     except ValueError:
-        raise UsageError(f"{name} is {word!r}; it can be {', '.join(kind)}") from None
+        hint = did_you_mean(str(word), kind)
+        raise UsageError(f"{name} is {word!r}; it can be {', '.join(kind)}{hint}") from None
 
 
 def _written(inputs: Inputs, folder: Path) -> str:
@@ -243,6 +272,8 @@ def _result_path(folder: Path) -> Path:
 def _path_of(model: str | os.PathLike[str] | onnx.ModelProto, folder: Path) -> Path:
     if isinstance(model, str | os.PathLike):
         return Path(model)
+    if not hasattr(model, "SerializeToString"):
+        raise UsageError(f"model is {model!r}; it can be a path or an onnx.ModelProto")
     from ir.onnx_file import model_to_path
 
     return model_to_path(model, folder)

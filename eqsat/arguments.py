@@ -143,6 +143,23 @@ def checked_shapes(shapes: Mapping[str, int | Sequence[int]]) -> dict[str, tuple
     return found
 
 
+def several(name: str, values: object) -> tuple[str, ...]:
+    """Return what was given in Python where several names or paths are meant; one alone is one of them.
+
+    Raises:
+        UsageError: It is something else.
+    """
+    items: tuple[object, ...] = (None,)
+    if isinstance(values, str | os.PathLike):
+        items = (values,)
+    elif isinstance(values, Iterable) and not isinstance(values, bytes | Mapping):
+        items = tuple(values)
+    texts = tuple(os.fspath(item) for item in items if isinstance(item, str | os.PathLike))
+    if len(texts) < len(items):
+        raise UsageError(f"{name} is {values!r}; it can be a text or path, or several of them")
+    return texts
+
+
 def library_paths(paths: Iterable[str | os.PathLike[str]]) -> tuple[str, ...]:
     """Return the full paths of libraries of custom operators.
 

@@ -3,8 +3,23 @@
 from __future__ import annotations
 
 import json
+import math
 from dataclasses import asdict, dataclass, field
 from enum import StrEnum
+
+from eqsat.errors import UsageError
+
+
+def check_number(name: str, value: object, *, at_least: float = -math.inf, above: float = -math.inf) -> None:
+    """Check that a setting is a number within bounds.
+
+    Raises:
+        UsageError: It is not.
+    """
+    if isinstance(value, int | float) and not isinstance(value, bool) and at_least <= value and above < value:
+        return
+    bound = f"above {above:g}" if above > -math.inf else f"from {at_least:g} on"
+    raise UsageError(f"{name} is {value!r}; it can be a number {bound}")
 
 
 class Target(StrEnum):
@@ -51,12 +66,21 @@ class Budget:
         training_s: Seconds on top of these in which a search that learns may learn about the model, before it searches.
         memory_bytes: Resident memory of the worker and its children together.
         max_enodes: E-nodes after which saturation stops.
+
+    Raises:
+        UsageError: A limit is not above zero, or is no number.
     """
 
     time_s: float = 180.0
     training_s: float = 0.0
     memory_bytes: int = 6 * 1024**3
     max_enodes: int = 50_000
+
+    def __post_init__(self) -> None:
+        """Refuse limits that nothing could keep to."""
+        for name in ("time_s", "memory_bytes", "max_enodes"):
+            check_number(name, getattr(self, name), above=0)
+        check_number("training_s", self.training_s, at_least=0)
 
     @property
     def total_s(self) -> float:

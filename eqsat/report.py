@@ -8,6 +8,8 @@ from dataclasses import asdict, dataclass, field, fields
 from enum import StrEnum
 from typing import TYPE_CHECKING, Any, Final, TypeVar
 
+from typing_extensions import override
+
 if TYPE_CHECKING:
     from _typeshed import DataclassInstance
 
@@ -209,7 +211,7 @@ class Amounts:
     after: int | None = None
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@dataclass(frozen=True, slots=True, kw_only=True, repr=False)
 class Report:
     """Everything a run has to say about its result.
 
@@ -267,6 +269,13 @@ class Report:
     versions: Mapping[str, str] = field(default_factory=dict)
     warnings: tuple[str, ...] = ()
     fault: str = ""
+
+    @override
+    def __repr__(self) -> str:
+        """Return the table that the command prints at its end."""
+        from eqsat.table import as_text
+
+        return as_text(self)
 
     def to_record(self) -> dict[str, Any]:
         """Return the report as a JSON object, the schema's number first."""

@@ -21,9 +21,11 @@ from eqsat.face import HELP_NAMES, InterruptedRunError, call, end, fail
 from eqsat.job import Budget, Growth, Job, Prices, Target
 from eqsat.learned import SEARCHES
 from eqsat.report import Ending, Report, Status
-from eqsat.screen import Verbosity, headline, rules_table, screen, summary
+from eqsat.rules_screen import print_rows
+from eqsat.screen import Verbosity, screen
 from eqsat.shown import console, echo, one_line
 from eqsat.supervisor import Isolation, supervise
+from eqsat.table import headline, summary
 
 _STDOUT: Final = "-"
 
@@ -245,7 +247,13 @@ def _list_rules(paths: tuple[Path, ...], out: Console, *, is_verbose: bool) -> N
     from eqsat.rules import RuleKind, load_rules
 
     rules = load_rules(paths).rules
-    out.print(rules_table(rule for rule in rules if is_verbose or rule.kind is not RuleKind.FACTS))
+    entries = {rule.entry: rule for rule in rules if is_verbose or rule.kind is not RuleKind.FACTS}
+    headings = ("rule", "kind", "group", "floats", "requires", "source")
+    cells = [
+        (rule.entry, rule.kind.value, rule.group, rule.floats.value, rule.requires, rule.source)
+        for rule in entries.values()
+    ]
+    print_rows(out, headings, cells, num_left=len(headings))
 
 
 def _tell(report: Report, out: Console, verbosity: Verbosity) -> None:

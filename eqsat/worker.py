@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import ctypes
 import faulthandler
+import gc
 import os
 import select
 import signal
@@ -31,6 +32,7 @@ def run_job(job: Job, emit: Callable[[Event], None]) -> Report:
     Raises:
         EqsatError: The run ended without a result.
     """
+    from eqsat.egraph.egglog import drop_egraphs
     from eqsat.learned import SEARCHES
     from eqsat.optimizer import optimize
 
@@ -38,6 +40,9 @@ def run_job(job: Job, emit: Callable[[Event], None]) -> Report:
         return optimize(job, emit, searches=SEARCHES)
     except InvalidModelError as error:
         raise ModelError(str(error)) from error
+    finally:
+        gc.collect()
+        drop_egraphs()
 
 
 def main(arguments: Sequence[str]) -> int:

@@ -8,10 +8,12 @@ form into the name of the source, and both :func:`location_of` and :class:`Egglo
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator
+import sys
+import threading
+from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
-from typing import TypeAlias
+from typing import Final, TypeAlias
 
 from egglog.bindings import (
     ActionCommand,
@@ -129,9 +131,11 @@ __all__ = [
     "assert_fact",
     "bool_lit",
     "call",
+    "drop_egraphs",
     "float_lit",
     "int_lit",
     "location_of",
+    "new_egraph",
     "parse",
     "run",
     "run_once",
@@ -248,6 +252,42 @@ def run_once(ruleset: str) -> RunSchedule:
 def saturate(ruleset: str) -> RunSchedule:
     """Return the command that runs a ruleset until nothing changes; only for rulesets known to end."""
     return RunSchedule(Saturate(SPAN, Run(SPAN, RunConfig(ruleset))))
+
+
+class _Owned(threading.local):
+    """The e-graphs that a thread has made."""
+
+    def __init__(self) -> None:
+        self.egraphs: list[EGraph] = []
+
+
+_OWNED: Final = _Owned()
+
+
+def _references(egraphs: Iterable[object]) -> list[int]:
+    return [sys.getrefcount(egraph) for egraph in egraphs]
+
+
+(_OWN_REFERENCES,) = _references([object()])
+"""References, as Python counts them, to what stands in a list and nowhere else."""
+
+
+def new_egraph() -> EGraph:
+    """Return a new e-graph.
+
+    egglog's e-graphs may be dropped by the thread alone that has made them, and Python's garbage collector runs in any.
+    So each thread holds on to its own, and drops those that nobody else knows when it makes the next one.
+    """
+    drop_egraphs()
+    egraph = EGraph()
+    _OWNED.egraphs.append(egraph)
+    return egraph
+
+
+def drop_egraphs() -> None:
+    """Drop the e-graphs of this thread that nobody else knows any more."""
+    counts = _references(_OWNED.egraphs)
+    _OWNED.egraphs = [each for each, count in zip(_OWNED.egraphs, counts, strict=True) if count > _OWN_REFERENCES]
 
 
 def parse(egraph: EGraph, text: str, location: Location) -> list[Command]:

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from threading import Lock
 from typing import TYPE_CHECKING, Final, final
 
-from eqsat.egraph.egglog import SPAN, EGraph, Location, UnstableCombinedRuleset, parse, run
+from eqsat.egraph.egglog import SPAN, EGraph, Location, UnstableCombinedRuleset, new_egraph, parse, run
 from eqsat.egraph.schema import fact_rules_text, schema_text
 from eqsat.rules.gate import Program, declare, gate
 from eqsat.rules.relevance import relevant
@@ -49,7 +49,7 @@ class Language:
         Raises:
             RulesError: egglog refuses a rule.
         """
-        egraph = EGraph()
+        egraph = new_egraph()
         run(egraph, *self.schema)
         declare(egraph, self.program)
         # One ruleset of them all: running hundreds of idle rulesets one by one takes longer than matching.
@@ -114,7 +114,7 @@ _KEPT: Final = _Kept()
 def _made(rules: RuleBook, used: frozenset[str]) -> Language:
     named = {name for rule in rules.rules for name in rule.operators_matched | rule.operators_made}
     operators = [name for name in OPERATORS if name in used or name in named]
-    reader = EGraph()
+    reader = new_egraph()
     schema: list[Command] = []
     lines = [*fact_rules_text(operators).splitlines(), *_near_rules(rules.literals)]
     for text in (schema_text(operators), "(ruleset facts)", "(ruleset simp)", *lines):

@@ -13,7 +13,7 @@ from typing import TypeVar
 from typing_extensions import override
 
 import eqsat
-from eqsat.egraph.egglog import AddRuleset, EGraph, FunctionCommand, Location, Relation
+from eqsat.egraph.egglog import AddRuleset, FunctionCommand, Location, Relation, new_egraph
 from eqsat.errors import RulesError, UsageError
 from eqsat.rules.allowlist import parse_form
 from eqsat.rules.rule import FloatClass, Rule, RuleKind, rules_of
@@ -168,7 +168,7 @@ def read_rules(sources: Iterable[tuple[str, str]]) -> RuleBook:
     Raises:
         RulesError: As :func:`load_rules`.
     """
-    parser = EGraph()
+    parser = new_egraph()
     rules: dict[str, Rule] = {}
     declarations: dict[str, Declaration] = {}
     for text, file in sources:

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
 
-from eqsat.egraph.egglog import AddRuleset, EGraph, FunctionCommand, Location, Relation
+from eqsat.egraph.egglog import AddRuleset, FunctionCommand, Location, Relation, new_egraph
 from eqsat.errors import RulesError
 from eqsat.rules.allowlist import parse_form
 from eqsat.rules.book import Declaration, RuleBook, shipped_rules_path
@@ -63,7 +63,7 @@ def read_all(files: Iterable[tuple[Path, str]]) -> Reading:
 
 class _Reader:
     def __init__(self) -> None:
-        self._parser = EGraph()
+        self._parser = new_egraph()
         self.rules: dict[str, Rule] = {}
         self.declarations: dict[str, Declaration] = {}
         self.complaints: list[Complaint] = []

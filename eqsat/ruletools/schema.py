@@ -5,7 +5,7 @@ from __future__ import annotations
 from functools import cache
 from typing import TYPE_CHECKING, Final
 
-from eqsat.egraph.egglog import EGraph, Location, parse
+from eqsat.egraph.egglog import Location, new_egraph, parse
 from eqsat.egraph.schema import fact_rules_text, schema_text
 from eqsat.rules.signatures import Signatures
 from eqsat.rules.views import view_commands
@@ -22,7 +22,7 @@ COMMUTATIVE: Final = frozenset(row.name for row in OPERATORS.values() if row.is_
 @cache
 def schema_commands() -> tuple[Command, ...]:
     """Return the commands that declare everything a rules file may name, and the rules behind the facts."""
-    parser = EGraph()
+    parser = new_egraph()
     start = Location("schema", 1, 1)
     texts = (schema_text(), "(ruleset facts)", "(ruleset simp)", *fact_rules_text().splitlines())
     return tuple(command for text in texts for command in parse(parser, text, start))

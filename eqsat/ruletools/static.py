@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping
 from typing import TYPE_CHECKING, Final
 
-from eqsat.egraph.egglog import Call, EGraph, Eq, Expr, Int, Lit, Union, Var, run
+from eqsat.egraph.egglog import Call, Eq, Expr, Int, Lit, Union, Var, new_egraph, run
 from eqsat.errors import RulesError
 from eqsat.rules.atoms import check_grounded
 from eqsat.rules.gate import declare, gate
@@ -83,7 +83,7 @@ def _linted(rule: Rule, signatures: Signatures) -> Iterator[Complaint]:
 
 def refused_together(book: RuleBook, files: frozenset[str]) -> Iterator[Complaint]:
     """Yield what the gate and egglog itself say against all rules together; only the first mistake shows."""
-    egraph = EGraph()
+    egraph = new_egraph()
     commands = schema_commands()
     try:
         program = gate(book, commands, commutative=COMMUTATIVE)

@@ -1,4 +1,4 @@
-"""Names of the processors that providers run on. Only the child process imports this module."""
+"""Names of the processors that providers run on."""
 
 from __future__ import annotations
 
@@ -9,13 +9,16 @@ from pathlib import Path
 
 from eqsat.runtime.settings import CPU_PROVIDER, CUDA_PROVIDER
 
+NVIDIA_PROVIDERS = (CUDA_PROVIDER, "TensorrtExecutionProvider")
+"""Providers that need a CUDA device."""
+
 _CPU_INFO = Path("/proc/cpuinfo")
 _NAME_LENGTH = 256
 
 
 def device_name(provider: str) -> str:
     """Return the model name of the device a provider runs on: the graphics card for CUDA and TensorRT, else the CPU."""
-    if provider in (CUDA_PROVIDER, "TensorrtExecutionProvider"):
+    if provider in NVIDIA_PROVIDERS:
         return cuda_name()
     if provider == CPU_PROVIDER:
         return cpu_name()
@@ -32,11 +35,22 @@ def cpu_name(cpu_info: Path = _CPU_INFO) -> str:
     return platform.processor() or platform.machine() or "unknown CPU"
 
 
+def has_cuda() -> bool:
+    """Return whether a driver for CUDA devices is installed; nothing is started."""
+    return _cuda_driver() is not None
+
+
+def _cuda_driver() -> ctypes.CDLL | None:
+    try:
+        return ctypes.CDLL("nvcuda.dll" if sys.platform == "win32" else "libcuda.so.1")
+    except OSError:
+        return None
+
+
 def cuda_name(ordinal: int = 0) -> str:
     """Return the name of a CUDA device as its driver tells it."""
-    try:
-        driver = ctypes.CDLL("nvcuda.dll" if sys.platform == "win32" else "libcuda.so.1")
-    except OSError:
+    driver = _cuda_driver()
+    if driver is None:
         return "unknown GPU"
     device = ctypes.c_int()
     name = ctypes.create_string_buffer(_NAME_LENGTH)

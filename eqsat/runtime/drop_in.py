@@ -7,7 +7,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from eqsat.errors import ModelError
-from eqsat.runtime.settings import OptimizationLevel
+from eqsat.runtime.devices import NVIDIA_PROVIDERS, has_cuda
+from eqsat.runtime.settings import CPU_PROVIDER, OptimizationLevel
 from eqsat.runtime.telemetry import switch_off
 
 if TYPE_CHECKING:
@@ -15,6 +16,9 @@ if TYPE_CHECKING:
 
 LEVEL_KEY = "eqsat.graph_optimization_level"
 """Metadata key of the :class:`~eqsat.runtime.settings.OptimizationLevel` a model was tuned for."""
+
+PROVIDER_KEY = "eqsat.provider"
+"""Metadata key of the execution provider a model was measured on, see :mod:`eqsat.provenance`."""
 
 DISABLED_OPTIMIZERS_KEY = "eqsat.disabled_optimizers"
 """Metadata key of the ONNX Runtime optimizers a model was tuned without, separated by commas."""
@@ -34,7 +38,8 @@ def load(
 
     Args:
         path: The model.
-        providers: As ``onnxruntime.InferenceSession`` takes them; None is all that ONNX Runtime lists.
+        providers: As ``onnxruntime.InferenceSession`` takes them; None is the one that the model was optimised for, and
+            the CPU's, or for any other model all; of these, those that start on this machine.
         threads: Intra-op threads; 0 is ONNX Runtime's default, or what ``options`` says.
         custom_ops: Libraries of custom operators.
         options: Session options to start from. The level written into the model is set on them.
@@ -58,10 +63,24 @@ def load(
         options.intra_op_num_threads = threads
     if level is not None:
         options.graph_optimization_level = getattr(onnxruntime.GraphOptimizationLevel, level.value)
-    names = onnxruntime.get_available_providers() if providers is None else list(providers)
+    if providers is None:
+        providers = _default_providers(metadata, onnxruntime.get_available_providers())
     return onnxruntime.InferenceSession(
-        str(path), options, providers=names, disabled_optimizers=list(disabled_optimizers)
+        str(path), options, providers=list(providers), disabled_optimizers=list(disabled_optimizers)
     )
+
+
+def _default_providers(metadata: dict[str, str], available: Sequence[str]) -> list[str]:
+    """Return the providers to ask for where nobody says which.
+
+    ONNX Runtime lists providers that it was built with, and prints what goes wrong when one is asked for that has no
+    device: those are left out.
+    """
+    wanted = metadata.get(PROVIDER_KEY)
+    names = [name for name in available if wanted in {None, name}]
+    if not has_cuda():
+        names = [name for name in names if name not in NVIDIA_PROVIDERS]
+    return [*(name for name in names if name != CPU_PROVIDER), CPU_PROVIDER]
 
 
 def session_choice(metadata: dict[str, str], path: str | Path) -> tuple[OptimizationLevel | None, tuple[str, ...]]:

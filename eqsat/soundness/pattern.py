@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Final, final
 
 import numpy as np
 
-from eqsat.egraph.egglog import Call, EGraph, Eq, Expr, Expr_, Fact_, Let, Lit, Location, Set, Var, int_lit, parse
+from eqsat.egraph.egglog import Call, Eq, Expr, Expr_, Fact_, Let, Lit, Location, Set, Var, int_lit, new_egraph, parse
 from eqsat.egraph.schema import schema_text
 from eqsat.rules import RuleKind, Signatures
 from eqsat.rules.signatures import Role
@@ -440,7 +440,7 @@ def _is_undrawn(term: Expr, literal: Lit) -> bool:
 @cache
 def schema_signatures() -> Signatures:
     """Return the signatures of every operator and of the facts that need no rule."""
-    return Signatures.of(parse(EGraph(), schema_text(), Location("schema", 1, 1)))
+    return Signatures.of(parse(new_egraph(), schema_text(), Location("schema", 1, 1)))
 
 
 def _asserted_name(action: Action) -> str:

@@ -127,6 +127,61 @@ def test_unknown_words_are_refused(model_path: Path) -> None:
         eqsat.optimize(model_path, target="moon")  # type: ignore[arg-type]
 
 
+@pytest.mark.parametrize(
+    ("options", "said"),
+    [
+        ({"threads": -1}, "threads is -1; it can be a number from 0 on"),
+        ({"threads": True}, "threads is True"),
+        ({"checks": 0}, "checks is 0; it can be a number from 1 on"),
+        ({"seed": "one"}, "seed is 'one'"),
+        ({"skip_rules": 3}, "skip_rules is 3; it can be a text or path, or several of them"),
+        ({"rules": {"a": 1}}, "rules is"),
+        ({"custom_ops": b"x"}, "custom_ops is"),
+        ({"provider": [1]}, r"provider is \[1\]"),
+        ({"search_options": "width=3"}, "search_options is"),
+        ({"budget": 60}, "it can be an eqsat.Budget"),
+        ({"target": "protable"}, "did you mean 'portable'"),
+        ({"input_shapes": {"x": "1,2"}}, r"input_shapes\['x'\]"),
+    ],
+)
+def test_arguments_are_checked_as_the_commands_are(model_path: Path, options: dict[str, Any], said: str) -> None:
+    with pytest.raises(eqsat.UsageError, match=said):
+        eqsat.optimize(model_path, **options)
+
+
+def test_a_model_is_a_path_or_a_model() -> None:
+    with pytest.raises(eqsat.UsageError, match=r"model is 3; it can be a path or an onnx\.ModelProto"):
+        eqsat.optimize(3)  # type: ignore[arg-type]
+
+
+@pytest.mark.parametrize("limits", [{"time_s": 0}, {"memory_bytes": -1}, {"max_enodes": 0}, {"training_s": -0.5}])
+def test_limits_are_above_zero(limits: dict[str, Any]) -> None:
+    with pytest.raises(eqsat.UsageError, match=f"{next(iter(limits))} is"):
+        eqsat.Budget(**limits)
+
+
+def test_one_name_is_one_name(install_fake: InstallFake, model_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    install_fake("unchanged")
+    seen: list[Job] = []
+    real = eqsat.supervisor.supervise
+
+    def watched(job: Job, **options: Any) -> Report:
+        seen.append(job)
+        return real(job, **options)
+
+    monkeypatch.setattr("eqsat.api.supervise", watched)
+    eqsat.optimize(model_path, skip_rules="relu-relu,conv", rules=Path("own.egg"), isolation="none")
+    assert (seen[0].skip_rules, seen[0].rule_files) == (("relu-relu", "conv"), ("own.egg",))
+
+
+def test_what_is_shown_of_a_result_is_the_table(install_fake: InstallFake, model_path: Path) -> None:
+    install_fake("best")
+    text = repr(eqsat.optimize(model_path, isolation="none"))
+    assert "1.200 ms" in text
+    assert text.endswith("1.20x faster: 2 nodes became 1")
+    assert "\x1b" not in text
+
+
 def test_every_public_name_is_there() -> None:
     assert set(eqsat.__all__) <= set(dir(eqsat))
     for name in eqsat.__all__:

@@ -20,7 +20,8 @@ from eqsat.report import (
     SizeBytes,
     Status,
 )
-from eqsat.screen import LiveScreen, Verbosity, headline, screen, summary
+from eqsat.screen import LiveScreen, Verbosity, screen
+from eqsat.table import headline, summary
 from tests.faces.fake_worker import OPTIMIZED, UNCHANGED
 
 EVENTS = (

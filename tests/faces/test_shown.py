@@ -18,8 +18,9 @@ from eqsat.errors import ModelError
 from eqsat.events import Event, Stage
 from eqsat.face import call
 from eqsat.report import OperatorCounts, Report, RuleUse
-from eqsat.screen import Verbosity, headline, screen, summary
+from eqsat.screen import Verbosity, screen
 from eqsat.shown import PlainConsole, one_line, plain
+from eqsat.table import headline, summary
 from tests.faces.fake_worker import OPTIMIZED
 
 TITLE = "\x1b]0;owned\x07"

@@ -6,6 +6,10 @@ import onnx
 import pytest
 
 from eqsat.errors import ModelError
+from eqsat.job import Job
+from eqsat.provenance import provenance
+from eqsat.runtime import drop_in
+from eqsat.runtime.devices import has_cuda
 from eqsat.runtime.drop_in import DISABLED_OPTIMIZERS_KEY, LEVEL_KEY, load
 from tests.runtime import models
 
@@ -49,3 +53,35 @@ def test_a_level_of_the_future_is_an_error(path: Path) -> None:
     write(path, {LEVEL_KEY: "ORT_ENABLE_MAGIC"})
     with pytest.raises(ModelError, match="ORT_ENABLE_MAGIC"):
         load(path, CPU)
+
+
+@pytest.mark.parametrize(
+    ("wanted", "has_device", "expected"),
+    [
+        ("CPUExecutionProvider", True, CPU),
+        ("CUDAExecutionProvider", True, ["CUDAExecutionProvider", *CPU]),
+        ("CUDAExecutionProvider", False, CPU),
+        ("CoreMLExecutionProvider", False, CPU),
+        (None, True, ["TensorrtExecutionProvider", "CUDAExecutionProvider", *CPU]),
+        (None, False, CPU),
+    ],
+)
+def test_the_provider_is_the_one_that_the_model_was_measured_on(
+    wanted: str | None, has_device: bool, expected: list[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    available = ["TensorrtExecutionProvider", "CUDAExecutionProvider", *CPU]
+    monkeypatch.setattr(drop_in, "has_cuda", lambda: has_device)
+    metadata = {} if wanted is None else {drop_in.PROVIDER_KEY: wanted}
+    assert drop_in._default_providers(metadata, available) == expected
+
+
+def test_nothing_is_printed_where_there_is_no_device(path: Path, capfd: pytest.CaptureFixture[str]) -> None:
+    if has_cuda():
+        pytest.skip("there is a CUDA driver here")
+    write(path, {})
+    assert load(path).get_providers() == CPU
+    assert capfd.readouterr() == ("", "")
+
+
+def test_the_key_is_the_one_that_outputs_have() -> None:
+    assert drop_in.PROVIDER_KEY in provenance(Job(input_path="a.onnx"), None, {}).entries()
