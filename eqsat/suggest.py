@@ -20,7 +20,7 @@ def did_you_mean(word: str, known: Iterable[str]) -> str:
     """
     by_letters: dict[str, str] = {}
     for name in known:
-        by_letters.setdefault(name.lower(), name)
+        by_letters.setdefault(name.lower(), str(name))
     close = difflib.get_close_matches(word.lower(), by_letters, n=_MOST, cutoff=_ALIKE)
     if not close:
         return ""
