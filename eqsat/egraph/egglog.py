@@ -15,6 +15,9 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Final, TypeAlias
 
+import eqsat.egraph.apart  # noqa: F401 -- before egglog itself
+
+# isort: split
 from egglog.bindings import (
     ActionCommand,
     AddRuleset,

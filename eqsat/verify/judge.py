@@ -146,7 +146,7 @@ class Judge:
         self._float_class = float_class
         self._scaled: list[dict[str, np.ndarray]] | None = None
         self._truths: list[dict[str, np.ndarray]] | None = None
-        self._noisy_truths: list[dict[str, np.ndarray]] | None = None
+        self._noisy_truths: list[dict[str, np.ndarray]] = []
         self._unfused: list[dict[str, np.ndarray]] | None = None
         self._perturbed: list[dict[str, np.ndarray]] | None = None
 
@@ -177,9 +177,7 @@ class Judge:
         if truths and is_as_true(truths[0], [seen.reference, *_named(self._other_kernels(), seen)], seen):
             return Verdict.TRUE
         if truths and not seen.has_jumps:
-            is_alike = self._inputs.usual is not None and is_within_noise(
-                truths[0], _named(self._noisy_float64(), seen), seen
-            )
+            is_alike = self._inputs.usual is not None and self._is_within_noise(truths[0], seen)
             return Verdict.UNSTABLE if is_alike else Verdict.MISMATCH
         variations = [*_named(self._other_kernels(), seen), *_named(self._perturbed_runs(), seen)]
         if seen.has_jumps:
@@ -267,15 +265,19 @@ class Judge:
             self._truths = [] if truth is None else [truth]
         return self._truths
 
-    def _noisy_float64(self) -> list[dict[str, np.ndarray]]:
+    def _is_within_noise(self, truth: np.ndarray, seen: Observation) -> bool:
+        """Whether weights that are a little off explain the candidate's errors; no more are tried than that takes."""
+        tried = (_named(self._noisy_float64(count), seen) for count in range(1, NUM_PERTURBATIONS + 1))
+        return any(is_within_noise(truth, noisy, seen) for noisy in tried)
+
+    def _noisy_float64(self, count: int = NUM_PERTURBATIONS) -> list[dict[str, np.ndarray]]:
         """Truths of slightly other weights and inputs: they show which jumps nobody can decide."""
-        if self._noisy_truths is None:
-            self._noisy_truths = []
-            for _ in range(NUM_PERTURBATIONS if self._float64() else 0):
-                truth = evaluate_float64(self._original, self._feeds, noise=_noise(np.dtype(np.float32)), rng=self._rng)
-                if truth is not None:
-                    self._noisy_truths.append(truth)
-        return self._noisy_truths
+        while len(self._noisy_truths) < count and self._float64():
+            truth = evaluate_float64(self._original, self._feeds, noise=_noise(np.dtype(np.float32)), rng=self._rng)
+            if truth is None:
+                break
+            self._noisy_truths.append(truth)
+        return self._noisy_truths[:count]
 
     def _other_kernels(self) -> list[dict[str, np.ndarray]]:
         """The original without the provider's own fusions."""
