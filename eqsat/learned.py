@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Final
 
+from eqsat.extras import learning
+
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
@@ -11,7 +13,8 @@ if TYPE_CHECKING:
 
 
 def _ppo(options: Mapping[str, str]) -> Search:
-    from rl.search_options import ppo
+    with learning("--search ppo"):
+        from rl.search_options import ppo
 
     return ppo(options)
 
@@ -23,7 +26,8 @@ def _auto(options: Mapping[str, str]) -> Search:
 
 
 def _world_model(options: Mapping[str, str]) -> Search:
-    from rl.world.planning import world_model
+    with learning("--search world-model"):
+        from rl.world.planning import world_model
 
     return world_model(options)
 

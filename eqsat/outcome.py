@@ -39,7 +39,7 @@ if TYPE_CHECKING:
     from eqsat.verify.verify import Verification
     from ir.graph import Graph
 
-_PACKAGES: Final = ("eqsat", "egglog", "onnx", "onnx-ir", "onnxruntime-gpu", "ortools", "numpy")
+_PACKAGES: Final = ("eqsat", "egglog", "onnx", "onnx-ir", "onnxruntime-gpu", "onnxruntime", "ortools", "numpy")
 
 
 @final

@@ -10,6 +10,7 @@ import typer
 
 from eqsat import arguments
 from eqsat.errors import ModelError
+from eqsat.extras import learning
 from eqsat.output import make_folder
 from eqsat.shown import echo
 from eqsat.temporary import TemporaryFolder
@@ -41,8 +42,9 @@ def train(
     try:
         get_temp_dir()  # that of multiprocessing, which it removes itself, at the end of this process
         with TemporaryFolder() as folder, folder.as_home():
-            from rl.config import DEFAULT
-            from rl.training_command import run_training
+            with learning("eqsat train"):
+                from rl.config import DEFAULT
+                from rl.training_command import run_training
 
             summary = run_training(
                 output=output,

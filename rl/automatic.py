@@ -12,8 +12,9 @@ from typing import TYPE_CHECKING, Final, final
 from typing_extensions import override
 
 from eqsat.errors import UsageError
+from eqsat.extras import MissingExtraError, learning
 from eqsat.search.interface import Arena, Outcome, Search, SearchBudget, StopReason
-from eqsat.search.restarts import cheapest
+from eqsat.search.restarts import Restarts, cheapest
 from eqsat.search.saturation import Saturate
 
 if TYPE_CHECKING:
@@ -41,7 +42,8 @@ def auto(options: Mapping[str, str]) -> Search:
 
 
 def _learned(options: Mapping[str, str]) -> Search:
-    from rl.search_options import ppo
+    with learning("the agent"):
+        from rl.search_options import ppo
 
     return ppo(options)
 
@@ -89,26 +91,27 @@ class Auto(Search):
             return replace(
                 outcome, plan=f"nothing: the model alone has {first} e-nodes, and {budget.max_enodes} are allowed"
             )
+        rest = replace(budget, max_steps=budget.max_steps - outcome.num_steps)
         if budget.deadline - arena.clock() < LEAST_S and not budget.training_s:
-            rest = replace(budget, max_steps=budget.max_steps - outcome.num_steps)
-            more = Saturate().run(arena, rest)
             plan = f"saturation: no {LEAST_S:g} s were left, with which the agent would begin"
-            num_steps, num_applied = outcome.num_steps + more.num_steps, outcome.num_applied + more.num_applied
-            return replace(more, num_steps=num_steps, num_applied=num_applied, plan=plan)
+            return _joined(outcome, Saturate().run(arena, rest), plan)
+        try:
+            with arena.uncounted():
+                search = self.make_learned()
+        except MissingExtraError as error:
+            more = Saturate(restarts=Restarts()).run(arena, rest)
+            return _joined(outcome, more, f"saturation that starts over, in place of the agent: {error}")
         why = (
             f"the agent: saturation went from {first} to {size} e-nodes in {outcome.num_steps} rounds "
             f"without an end ({outcome.stop_reason})"
         )
         arena.on_progress(why)
         again = arena.restarted(cheapest(arena, budget).choice)
-        rest = replace(budget, max_steps=budget.max_steps - outcome.num_steps)
-        with arena.uncounted():
-            search = self.make_learned()
         learned = search.run(again, rest)
-        return replace(
-            learned,
-            num_steps=outcome.num_steps + learned.num_steps,
-            num_applied=outcome.num_applied + learned.num_applied,
-            plan=why,
-            session=learned.session or again.session,
-        )
+        return _joined(outcome, replace(learned, session=learned.session or again.session), why)
+
+
+def _joined(first: Outcome, then: Outcome, plan: str) -> Outcome:
+    """The outcome of two searches, one after the other."""
+    num_steps, num_applied = first.num_steps + then.num_steps, first.num_applied + then.num_applied
+    return replace(then, num_steps=num_steps, num_applied=num_applied, plan=plan)

@@ -13,6 +13,7 @@ import torch
 from typing_extensions import override
 
 from eqsat.errors import UsageError
+from eqsat.extras import MissingExtraError
 from eqsat.learned import SEARCHES
 from eqsat.search.interface import Arena, Outcome, Search, SearchBudget, StopReason
 from eqsat.search.registry import make_search, search_names
@@ -175,6 +176,18 @@ def test_auto_leaves_the_agent_alone_where_no_time_is_left_for_it(tmp_path: Path
     outcome = Auto(make_learned=Never).run(arena, SearchBudget(deadline=LEAST_S - 0.5, max_enodes=10**6, max_steps=30))
     assert outcome.plan == "saturation: no 3 s were left, with which the agent would begin"
     assert (outcome.stop_reason, outcome.num_steps) == (StopReason.STEP_LIMIT, 30)
+    assert outcome.num_applied > 0
+
+
+def test_auto_starts_over_by_itself_where_there_is_no_agent(tmp_path: Path) -> None:
+    arena, _ = worlds.arena_of(worlds.task(tmp_path, models.chain(1, "Abs"), worlds.GROW))
+
+    def missing() -> Search:
+        raise MissingExtraError("the agent needs torch")
+
+    outcome = Auto(make_learned=missing).run(arena, SearchBudget(max_enodes=10**6, max_steps=40))
+    assert outcome.plan == "saturation that starts over, in place of the agent: the agent needs torch"
+    assert outcome.num_steps <= 40
     assert outcome.num_applied > 0
 
 

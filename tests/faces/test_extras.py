@@ -1,0 +1,64 @@
+"""What runs without the packages that only learning needs, and what says that they are missing."""
+
+from __future__ import annotations
+
+import re
+import subprocess
+import sys
+import tomllib
+from pathlib import Path
+
+import pytest
+
+from eqsat.extras import MissingExtraError, learning
+from eqsat.learned import SEARCHES
+from eqsat.search.registry import make_search
+
+ROOT = Path(__file__).parents[2]
+LEARNING = ("torch", "torch_geometric", "gymnasium", "safetensors", "plotly")
+
+
+@pytest.mark.parametrize("search", ["ppo", "world-model"])
+def test_a_search_that_learns_says_what_it_needs(search: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setitem(sys.modules, "torch", None)
+    for name in ("rl.search_options", "rl.world.planning"):
+        monkeypatch.delitem(sys.modules, name, raising=False)
+    with pytest.raises(MissingExtraError, match=rf'--search {search} needs torch: pip install "eqsat\[learn\]"'):
+        make_search(search, {}, SEARCHES)
+
+
+def test_another_package_is_a_fault_of_ours() -> None:
+    with pytest.raises(ModuleNotFoundError), learning("this test"):
+        import no_such_package  # type: ignore[import-not-found]  # noqa: F401
+
+
+def test_all_but_learning_runs_without_them(model_path: Path, tmp_path: Path) -> None:
+    script = f"""
+import sys
+sys.modules.update(dict.fromkeys({LEARNING!r}))
+import eqsat.console, eqsat.rules_cli, eqsat.train_cli, eqsat.optimizer
+from eqsat.run import app
+from eqsat.face import call
+from eqsat.supervisor import Isolation, supervise
+from eqsat.job import Budget, Job
+report = supervise(
+    Job(input_path={str(model_path)!r}, budget=Budget(time_s=60.0), cost_db={str(tmp_path / "db.sqlite")!r}, threads=1),
+    isolation=Isolation.NONE,
+)
+print(report.egraph.plan)
+"""
+    done = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, cwd=ROOT, check=False)
+    assert done.returncode == 0, done.stderr
+    assert "saturation: the e-graph is complete" in done.stdout
+
+
+def test_the_page_names_every_dependency() -> None:
+    project = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))["project"]
+    needed = {re.split(r"[<>=;\[ ]", each)[0] for each in project["dependencies"]} - {"onnxruntime", "onnxruntime-gpu"}
+    page = (ROOT / "docs" / "install.md").read_text(encoding="utf-8")
+    (line,) = [line for line in page.splitlines() if line.startswith('pip install "egglog')]
+    assert {re.split(r"[<>=;\[ ]", each.strip('"'))[0] for each in line.split()[2:]} == needed
+    for extra in project["optional-dependencies"]:
+        assert f"| `{extra}` |" in page
+    learn = {re.split(r"[<>=;]", each)[0].replace("-", "_") for each in project["optional-dependencies"]["learn"]}
+    assert learn == set(LEARNING)
