@@ -10,12 +10,14 @@ from typing import Final
 
 import typer
 
+from eqsat.ruletools import operators
 from eqsat.ruletools.page import COMMAND, rules_page
 from eqsat.run import app
 
 ROOT: Final = Path(__file__).parents[1]
 FLAGS_PAGE: Final = ROOT / "docs" / "command-line.md"
 RULES_PAGE: Final = ROOT / "docs" / "rules.md"
+OPERATORS_PAGE: Final = ROOT / "docs" / "operators.md"
 
 _LINK: Final = re.compile(r"\[[^\]]*\]\(([^)\s]+)\)")
 _FENCE: Final = re.compile(r"^```(\w*)(?: \S+)?\n(.*?)^```$", re.MULTILINE | re.DOTALL)
@@ -81,6 +83,8 @@ def main() -> int:
             found += check_flags(text)
         elif page == RULES_PAGE:
             found += check_rules(text)
+        elif page == OPERATORS_PAGE and text != operators.operators_page():
+            found.append(f"the operator table says something else; run: {operators.COMMAND}")
         faults.extend(f"{page.relative_to(ROOT)}: {fault}" for fault in found)
     print("\n".join(faults) or f"{len(pages())} pages checked")
     return min(len(faults), 1)

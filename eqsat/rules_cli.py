@@ -147,6 +147,41 @@ def show(
     return 0
 
 
+@app.command("operators")
+def operators(
+    name: Annotated[
+        str | None, typer.Argument(metavar="[NAME]", help="One operator.  [default: all]", show_default=False)
+    ] = None,
+    rules: Rules = None,
+    json: Json = False,
+) -> int:
+    """List the operators that rules may speak of, and how; with NAME say all that is known of one.
+
+    A question mark stands behind an input that may be (Absent).
+    """
+    from eqsat.ruletools.catalogue import read_book
+    from eqsat.ruletools.operators import operator_row, operator_rows, told
+
+    book = read_book(rules or ())
+    if name is not None:
+        row = operator_row(name, book)
+        if json:
+            print_json(row.to_fields())
+            return 0
+        out = console(is_stderr=False)
+        for line in told(row):
+            say(out, line)
+        return 0
+    found = operator_rows(book)
+    if json:
+        print_json([each.to_fields() for each in found])
+        return 0
+    headings = ("operator", "in a rule", "for example", "rules")
+    cells = [(each.name, each.form, each.example, str(len(each.rules))) for each in found]
+    print_rows(console(is_stderr=False), headings, cells, num_left=3)
+    return 0
+
+
 # --- check and test -------------------------------------------------------------------------------------------
 
 
@@ -198,10 +233,15 @@ def check(
         judged.append(each)
         if records is not None:
             records.take(each)
-        if not each.is_sound:
+        found: Complaint | None
+        if each.is_sound:
+            found = checked.warning(each)
+        else:
             scripts = _script_folder(scripts, each)
-            complaints.append(checked.complaint(each, _write_script(scripts, each)))
-            print_complaints(out, () if json else complaints[-1:])
+            found = checked.complaint(each, _write_script(scripts, each))
+        if found is not None:
+            complaints.append(found)
+            print_complaints(out, () if json else (found,))
     num_errors = sum(each.is_error for each in complaints)
     if json:
         print_json({"complaints": _fields(complaints), "rules": _fields(judged)})
@@ -308,6 +348,7 @@ def why_not(
         list[str] | None, typer.Option(metavar="NAMES", help="Rules or groups to apply first, wherever they match.")
     ] = None,
     places: Annotated[int, typer.Option(min=1, help="Closest places to show.")] = 1,
+    input_shape: InputShape = None,
     time_limit: TimeLimit = "120s",
     memory_limit: MemoryLimit = "6GiB",
     json: Json = False,
@@ -332,6 +373,7 @@ def why_not(
             node,
             arguments.split_names(after or ()),
             places,
+            arguments.parse_input_shapes(input_shape or ()),
             limits=limits,
         )
         for rule in directions
@@ -430,6 +472,7 @@ def new(
         typer.Option(metavar="NAMES", help="Nodes of the left side, by their names or outputs.", show_default=False),
     ],
     name: Annotated[str, typer.Option(metavar="NAME", help="Name of the rule.")] = "my-rule",
+    input_shape: InputShape = None,
     time_limit: TimeLimit = "120s",
     memory_limit: MemoryLimit = "6GiB",
 ) -> int:
@@ -442,7 +485,8 @@ def new(
 
     limits = _limits(time_limit, memory_limit)
     output.check_input(source)
-    text = _only(write_template, source, arguments.split_names(nodes), name, limits=limits)
+    shapes = arguments.parse_input_shapes(input_shape or ())
+    text = _only(write_template, source, arguments.split_names(nodes), name, shapes, limits=limits)
     echo(text, has_end=False)
     return 0
 
@@ -497,11 +541,13 @@ def docs(
     page: Annotated[
         Path | None, typer.Argument(metavar="[FILE]", help="Where the page goes.  [default: stdout]")
     ] = None,
+    is_of_operators: Annotated[bool, typer.Option("--operators", help="The page about operators.")] = False,
 ) -> int:
-    """Write the page about the rules that ship, docs/rules.md."""
+    """Write the page about the rules that ship, docs/rules.md, or about operators, docs/operators.md."""
+    from eqsat.ruletools.operators import operators_page
     from eqsat.ruletools.page import rules_page
 
-    text = rules_page()
+    text = operators_page() if is_of_operators else rules_page()
     if page is None:
         echo(text, has_end=False)
     else:

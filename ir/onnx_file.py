@@ -15,12 +15,12 @@ from google.protobuf.message import DecodeError
 from ir.atomic_file import replacing
 from ir.errors import InvalidModelError, UnsupportedModelError
 from ir.external_data import attach, tensors, with_inner_data, with_outer_data
-from ir.serialised import cause, model_of
+from ir.serialised import cause, cloned, model_of
 from ir.streaming import write_streamed
 from ir.tensor_data import check_tensors, take_in
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable
+    from collections.abc import Iterable, Mapping
 
 __all__ = [
     "MAX_PROTO_BYTES",
@@ -35,6 +35,7 @@ __all__ = [
     "operator_counts",
     "path_to_model",
     "weights_bytes",
+    "with_input_shapes",
     "write_model",
     "written_bytes",
 ]
@@ -104,6 +105,25 @@ def load_model(source: Path | ModelFile) -> onnx_ir.Model:
     except TypeError as error:
         raise UnsupportedModelError(f"{file.path}: an attribute cannot be followed ({cause(error)})") from error
     return model
+
+
+def with_input_shapes(model: onnx_ir.Model, shapes: Mapping[str, tuple[int, ...]]) -> onnx_ir.Model:
+    """Return a copy whose inputs have the shapes given; what else it says of shapes is forgotten, for it may be less.
+
+    Args:
+        model: The model.
+        shapes: Shapes by input name; a dimension below zero stays as it is.
+    """
+    copy = cloned(model)
+    for value in copy.graph.inputs:
+        given = shapes.get(value.name or "")
+        if given is not None:
+            own = value.shape or [None] * len(given)
+            value.shape = onnx_ir.Shape([new if new >= 0 else old for new, old in zip(given, own, strict=True)])
+    for node in copy.graph:
+        for value in node.outputs:
+            value.shape = None
+    return copy
 
 
 def external_files(path: Path) -> tuple[Path, ...]:

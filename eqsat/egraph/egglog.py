@@ -167,6 +167,11 @@ _PLACE = re.compile(
     r"^(?:Panic: )?In (?P<line>\d+):(?P<column>\d+)-[\d:]+ of (?P<file>[^\n]*?)@(?P<at_line>\d+):(?P<at_column>\d+): ",
     re.MULTILINE,
 )
+_CURES: Final = {
+    "expected fact": "; :when takes a list of facts, so it has brackets of its own: :when ((= (rank x) 2))",
+}
+"""What to do about what egglog says."""
+
 _FAILED_CALL = re.compile(r"call of primitive \S+ failed")
 
 
@@ -349,6 +354,7 @@ def _translated(error: EggSmolError) -> EgglogError:
     failed = _FAILED_CALL.search(text)
     message = failed[0] if failed else text.rstrip().rpartition("\n")[2].strip()
     message = message.removeprefix("parse error: ")
+    message += _CURES.get(message, "")
     places = list(_PLACE.finditer(text))
     if not places:
         return EgglogError(message)

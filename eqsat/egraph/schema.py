@@ -12,10 +12,12 @@ from collections.abc import Mapping
 from types import MappingProxyType
 from typing import TYPE_CHECKING, Final
 
-from ir.operators import OPERATORS, Kind, Operator
+from ir.operators import OPERATORS, Attribute, Kind, Operator
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
+
+    from ir.graph import AttributeValue
 
 MAX_RANK: Final = 8
 
@@ -101,6 +103,69 @@ def signature(operator: Operator) -> list[str]:
     inputs = ["TList"] if operator.is_variadic else ["Tensor"] * operator.num_inputs
     sort = attribute_sort(operator)
     return [*inputs, sort] if sort else inputs
+
+
+def form(operator: Operator) -> str:
+    """Return how a rule writes an operator, with the names of its attributes: ``(Softmax x axis)``.
+
+    Optional inputs, which may be ``(Absent)``, end in a question mark.
+    """
+    inputs = [
+        f"{letter}{'' if place < operator.num_required else '?'}"
+        for place, letter in zip(range(operator.num_inputs), _LETTERS, strict=False)
+    ]
+    return _written(
+        operator, ["(Cons x (Cons y (Nil)))"] if operator.is_variadic else inputs, [c.name for c in operator.attributes]
+    )
+
+
+def example(operator: Operator) -> str:
+    """Return an operator as a rule may write it, with values in place of names: ``(Softmax x -1)``."""
+    inputs = [
+        letter if place < operator.num_required else "(Absent)"
+        for place, letter in zip(range(operator.num_inputs), _LETTERS, strict=False)
+    ]
+    values = [_value(column) for column in operator.attributes]
+    return _written(operator, inputs, values)
+
+
+_LETTERS: Final = "xyzuvwabcdefghijklmnopqrst"
+
+
+def _written(operator: Operator, inputs: list[str], attributes: list[str]) -> str:
+    record = [f"({operator.name}A {' '.join(attributes)})"] if len(attributes) > 1 else attributes
+    read = ["(Cons x (Cons y (Nil)))"] if operator.is_variadic else inputs
+    term = f"({' '.join([operator.name, *read, *record])})"
+    return f"(Out {term} 0)" if operator.is_multi else term
+
+
+def _value(column: Attribute) -> str:
+    value = _EXAMPLES[column.kind] if column.default is None else column.default
+    match SORT_OF_KIND[column.kind]:
+        case "IVec" if isinstance(value, tuple):
+            return f"(vec-of {' '.join(map(str, value))})" if value else "(vec-empty)"
+        case "Dims" if isinstance(value, tuple):
+            return f"(S{len(value)}{''.join(f' {dim}' for dim in value)})"
+        case "String":
+            return f'"{value}"'
+        case "f64":
+            return repr(float(value)) if isinstance(value, int | float) else str(value)
+        case _:
+            return str(value)
+
+
+_EXAMPLES: Final[Mapping[Kind, AttributeValue]] = {
+    Kind.INT: 1,
+    Kind.FLOAT: 1.0,
+    Kind.STRING: "none",
+    Kind.INTS: (1, 1),
+    Kind.DIMS: (2, 3),
+    Kind.AXIS: 0,
+    Kind.LAST: -1,
+    Kind.AXES: (0,),
+    Kind.LASTS: (-1,),
+}
+"""What stands in an example where an attribute has no default."""
 
 
 def schema_text(operators: Iterable[str] = OPERATORS) -> str:

@@ -24,9 +24,12 @@ from eqsat.egraph.egglog import (
     Union,
     Var,
 )
+from eqsat.egraph.schema import form
 from eqsat.errors import RulesError
 from eqsat.rules.signatures import PRIMITIVES, UNIT, Primitive, Signatures
 from eqsat.rules.terms import action_terms, body_terms, head_terms, place, variables
+from eqsat.suggest import did_you_mean
+from ir.operators import OPERATORS
 
 NUMBERS = frozenset({"i64", "f64"})
 _LETTERS = frozenset("NTVE")
@@ -120,13 +123,19 @@ class _Inference:
         if signature is None:
             primitive = PRIMITIVES.get(term.name)
             if primitive is None:
+                hint = did_you_mean(term.name, (*self._signatures.names, *PRIMITIVES))
                 raise self._error(
-                    term, f"`{term.name}` is no operator, fact or function that is declared, and no primitive allowed"
+                    term,
+                    f"`{term.name}` is no operator, fact or function that is declared, and no primitive allowed{hint}",
                 )
             return self._primitive(term, primitive, want)
         arguments = term.args
         if len(arguments) != len(signature.inputs):
-            raise self._error(term, f"`{term.name}` takes {len(signature.inputs)} arguments, not {len(arguments)}")
+            known = OPERATORS.get(term.name)
+            shown = form(known) if known is not None else f"({' '.join((term.name, *signature.inputs))})"
+            raise self._error(
+                term, f"`{term.name}` takes {len(signature.inputs)} arguments, not {len(arguments)}: {shown}"
+            )
         for argument, sort in zip(arguments, signature.inputs, strict=True):
             self._sort(argument, sort)
         return signature.output
@@ -137,7 +146,8 @@ class _Inference:
         if primitive.is_variadic:
             expected = [*expected[:-1], *expected[-1:] * max(0, len(arguments) - len(expected) + 1)]
         if len(arguments) != len(expected):
-            raise self._error(term, f"`{term.name}` takes {len(expected)} arguments, not {len(arguments)}")
+            shown = f"({' '.join((term.name, *primitive.inputs))}{' ...' * primitive.is_variadic})"
+            raise self._error(term, f"`{term.name}` takes {len(expected)} arguments, not {len(arguments)}: {shown}")
         letters: dict[str, str] = {}
         if want is not None and want != UNIT:
             self._learn(letters, primitive.output, want)

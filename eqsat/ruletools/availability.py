@@ -6,6 +6,7 @@ from functools import cache
 from typing import TYPE_CHECKING, Final
 
 from eqsat.rules.book import DropReason
+from eqsat.rules.rule import RuleKind
 from eqsat.rules.signatures import PRIMITIVES, Signatures
 from eqsat.rules.terms import body_terms, calls, head_terms
 from eqsat.ruletools.schema import schema_commands
@@ -13,7 +14,7 @@ from ir.availability import available_operators
 from ir.operators import OPERATORS
 
 if TYPE_CHECKING:
-    from collections.abc import Collection, Iterable, Mapping
+    from collections.abc import Collection, Iterable, Mapping, Sequence
     from collections.abc import Set as AbstractSet
 
     from eqsat.rules.book import RuleBook
@@ -80,6 +81,31 @@ def missing(rules: Iterable[Rule], rule: Rule, operators: AbstractSet[str]) -> s
         rule = min(makers, key=lambda each: len([name for name in asked(each) if name not in there]))
         seen.add(rule.name)
         chain.append(f"`{name}` is said by {rule.name}, and ")
+
+
+def needed_first(rules: Sequence[Rule], rule: Rule, operators: AbstractSet[str]) -> tuple[str, ...]:
+    """Return the candidates that must be applied to a model before a rule can match; none where it needs none.
+
+    Args:
+        rules: The rules that take part.
+        rule: One of them.
+        operators: Operators of the model.
+    """
+    possible = reachable(rules, operators)
+    everything = [each for each in rules if possible.issuperset(asked(each))]
+    there = reachable([each for each in everything if each.kind is not RuleKind.OPT], operators)
+    found: dict[str, None] = {}
+    todo, seen = [rule], {rule.name}
+    while todo:
+        lacking = {name for name in asked(todo.pop()) if name not in there}
+        for each in everything:
+            if each.name not in seen and not lacking.isdisjoint(given(each)):
+                seen.add(each.name)
+                if each.kind is RuleKind.OPT:
+                    found[each.name] = None
+                else:
+                    todo.append(each)
+    return tuple(found)
 
 
 def reachable(rules: Iterable[Rule], operators: AbstractSet[str]) -> set[str]:

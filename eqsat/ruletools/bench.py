@@ -18,6 +18,7 @@ from eqsat.extraction.cpsat import solve
 from eqsat.extraction.problem import ExtractionProblem, NoSelectionError, forbid
 from eqsat.finalists.build import Built, build
 from eqsat.rules.rule import FloatClass, RuleKind
+from eqsat.ruletools.availability import needed_first
 from eqsat.runtime.errors import MeasurementError
 from eqsat.runtime.measurements import Contender
 from eqsat.verify.inputs import input_specs, random_feeds
@@ -39,6 +40,9 @@ OWN_PRICE: Final = 1000.0
 """Price of a node of the model where one that the rule made costs 1: the rule's forms are used wherever they can be."""
 
 NUM_PAIRS: Final = 40
+MAX_NEEDS: Final = 3
+"""Rules that a line names at most."""
+
 SOLVE_S: Final = 20.0
 
 
@@ -57,6 +61,7 @@ class Measured:
         without_us: Latency without the rule; None where nothing was measured.
         with_us: Latency with it.
         num_pairs: Pairs of fresh sessions behind these numbers.
+        needs: Where it was applied nowhere, the rules one of which must be applied first.
     """
 
     rule: str
@@ -69,6 +74,7 @@ class Measured:
     without_us: float | None = None
     with_us: float | None = None
     num_pairs: int = 0
+    needs: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -111,7 +117,9 @@ class Bench:
         session = _applied(graph, book, rule)
         num_applied = session.applied[name] if rule.kind is RuleKind.OPT else None
         if num_applied == 0:
-            return Measured(rule=name, num_applied=0, change={}, is_same=True)
+            operators = {node.operator for node in graph.nodes if node.operator}
+            needs = needed_first(book.rules, rule, operators)
+            return Measured(rule=name, num_applied=0, change={}, is_same=True, needs=needs)
         problem, enodes, made = _problem(session, name)
         with_rule = self._build(session, problem, enodes, "with.onnx")
         if made:
@@ -227,6 +235,9 @@ def _problem(session: Session, name: str) -> tuple[ExtractionProblem, list[tuple
 
 def told(found: Measured) -> list[str]:
     """Return what was measured as lines for people."""
+    if found.num_applied == 0 and found.needs:
+        first = ", ".join(found.needs[:MAX_NEEDS]) + (" or another" if len(found.needs) > MAX_NEEDS else "")
+        return [f"{found.rule} does not match this model by itself: it needs what {first} makes of it"]
     if found.num_applied == 0:
         return [f"{found.rule} does not match this model; why-not says why"]
     times = "once" if found.num_applied == 1 else f"{found.num_applied} times"

@@ -12,7 +12,7 @@ from eqsat.rules.book import RuleBook, shipped_rules_path
 from eqsat.ruletools.complaints import Complaint
 from eqsat.ruletools.judging import Judged, Order
 from eqsat.ruletools.reading import read_all, sources
-from eqsat.ruletools.static import refused_together, static_complaints
+from eqsat.ruletools.static import refused_together, static_complaints, untried
 from eqsat.soundness.claims import is_judged_alone
 from eqsat.soundness.closure import asserted
 from eqsat.soundness.verdict import Level
@@ -67,6 +67,10 @@ class Checked:
         shown = f"; run {script}" if script is not None else ""
         location = self.book.rule(judged.rule).location
         return Complaint(location=location, rule=judged.rule, reason=f"{judged.reason}{unknown}{shown}")
+
+    def warning(self, judged: Judged) -> Complaint | None:
+        """Return what is still missing of a sound rule; None where nothing is."""
+        return untried(self.book.rule(judged.rule))
 
     def summary(self, levels: Iterable[Level]) -> str:
         """Return the result where nothing is wrong, as one line."""

@@ -18,7 +18,8 @@ from eqsat.ruletools.availability import selected
 from eqsat.ruletools.catalogue import read_book
 from eqsat.ruletools.why_not import WhyNot, why_not
 from eqsat.verify.errors import UnsupportedInputError
-from ir.reader import read
+from ir.onnx_file import load_model, with_input_shapes
+from ir.reader import graph_of, read
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -65,7 +66,13 @@ class Setting:
 
 
 def explain(
-    files: Sequence[Path], name: str, model: Path, node: str, after: Sequence[str], max_places: int
+    files: Sequence[Path],
+    name: str,
+    model: Path,
+    node: str,
+    after: Sequence[str],
+    max_places: int,
+    input_shapes: Mapping[str, tuple[int, ...]],
 ) -> Iterator[WhyNot]:
     """Yield why a rule does not match a model: once.
 
@@ -75,7 +82,7 @@ def explain(
         UsageError: There is no such node.
     """
     book = read_book(files)
-    graph = read(model)
+    graph = _read_at(model, input_shapes)
     with _blamed(model):
         yield why_not(book, name, graph, node=node, after=after, max_places=max_places)
 
@@ -194,7 +201,9 @@ def _prices(
     return price
 
 
-def write_template(model: Path, nodes: Sequence[str], name: str) -> Iterator[str]:
+def write_template(
+    model: Path, nodes: Sequence[str], name: str, input_shapes: Mapping[str, tuple[int, ...]]
+) -> Iterator[str]:
     """Yield the text of a rule whose left side is a part of a model: once.
 
     Raises:
@@ -203,4 +212,22 @@ def write_template(model: Path, nodes: Sequence[str], name: str) -> Iterator[str
     """
     from eqsat.ruletools.template import template
 
-    yield template(read(model), nodes, name)
+    yield template(_read_at(model, input_shapes), nodes, name)
+
+
+def _read_at(path: Path, shapes: Mapping[str, tuple[int, ...]]) -> Graph:
+    """Read a model as one of these input shapes alone.
+
+    Raises:
+        InvalidModelError: The model cannot be read.
+        UsageError: A name is neither an input nor a symbolic dimension, or a shape does not fit.
+    """
+    from eqsat.verify.sizes import default_sizes, resolved_shapes
+
+    model = load_model(path)
+    graph = graph_of(model)
+    if not shapes:
+        return graph
+    found = resolved_shapes(graph, shapes)
+    default_sizes(graph, found)  # says what does not fit
+    return graph_of(with_input_shapes(model, found))

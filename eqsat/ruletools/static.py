@@ -71,6 +71,20 @@ def static_complaints(book: RuleBook, files: frozenset[str]) -> list[Complaint]:
     return [each for each in found if each.location.file in files]
 
 
+def untried(rule: Rule) -> Complaint | None:
+    """Return a warning about a rule with conditions of which no line shows what they keep out; None for any other."""
+    has_conditions = any(not (isinstance(fact, Eq) and _has_variable(fact)) for fact in rule.body)
+    if rule.kind is RuleKind.FACTS or rule.near_misses or not has_conditions:
+        return None
+    reason = "has conditions and no NEAR-MISS line: write a left side for each at which it must not match"
+    return Complaint(location=rule.location, rule=rule.name, reason=reason, is_error=False)
+
+
+def _has_variable(fact: Eq) -> bool:
+    """Whether an equation only names what it finds, as those of patterns do."""
+    return isinstance(fact.left, Var) or isinstance(fact.right, Var)
+
+
 def _linted(rule: Rule, signatures: Signatures) -> Iterator[Complaint]:
     """Pass on what the lint finds, a warning once for each rule."""
     has_warned = False

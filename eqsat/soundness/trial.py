@@ -15,8 +15,10 @@ from eqsat.soundness.agreement import Agreement, Outcome, owners
 from eqsat.soundness.closure import companions, only, standing_free
 from eqsat.soundness.parts import Parts, together
 from ir.availability import available_operators
+from ir.data_types import numpy_dtype
 from ir.inference import TypeInferenceError, UnknownTypeError
 from ir.operators import OPERATORS
+from ir.types import TensorType
 from ir.writer import UnwritableError
 
 if TYPE_CHECKING:
@@ -24,6 +26,7 @@ if TYPE_CHECKING:
 
     from eqsat.egraph.view import Candidate
     from eqsat.rules import Rule, RuleBook
+    from eqsat.rules.gate import GatedRule
     from eqsat.rules.instances import Drawn
     from eqsat.soundness.evaluator import Evaluator
 
@@ -156,10 +159,22 @@ class Judged:
         except TypeInferenceError as error:
             if isinstance(error, UnknownTypeError) or isinstance(error.__cause__, UnwritableError):
                 return None  # the opset has no words for it or says nothing of it, so that the rule gives nothing
-            return f"the right side cannot exist: {error}"
+            return f"the right side cannot exist: {error} (with {self._values(gated, candidate)})"
         except (UndefinedError, UntypedError):
             return None
         return ""
+
+    def _values(self, gated: GatedRule, candidate: Candidate) -> str:
+        """The variables of a match that are tensors, with their types."""
+        mirror = self.session.mirror
+        found = []
+        for name, sort, value in zip(gated.variables, gated.sorts, candidate.bindings, strict=True):
+            if sort != "Tensor" or not isinstance(value, int) or name.endswith("_"):
+                continue
+            type_ = mirror.types[mirror.canonical[value]]
+            if isinstance(type_, TensorType):
+                found.append(f"{name} {numpy_dtype(type_.dtype)}{list(type_.shape)}")
+        return ", ".join(found)
 
 
 @final

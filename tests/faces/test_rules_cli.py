@@ -7,6 +7,8 @@ from collections.abc import Iterator
 from pathlib import Path
 from xml.etree import ElementTree as ET
 
+import onnx
+import onnx.helper
 import pytest
 
 import eqsat.console
@@ -171,6 +173,47 @@ def test_why_not_says_what_is_missing(own: Path, model_path: Path, capsys: pytes
     assert found["places"][0]["missing"] == ["`x` is an input of the model; the rule wants a Tanh"]
 
 
+def test_operators_are_listed_and_told(capsys: pytest.CaptureFixture[str]) -> None:
+    assert run("operators") == 0
+    lines = capsys.readouterr().out.splitlines()
+    assert lines[0] == "operator\tin a rule\tfor example\trules"
+    assert any(line.startswith("Softmax\t(Softmax x axis)\t(Softmax x -1)\t") for line in lines)
+    assert run("operators", "Gather") == 0
+    assert capsys.readouterr().out.startswith("(Gather x y axis)\n")
+    assert run("operators", "Gather", "--json") == 0
+    assert json.loads(capsys.readouterr().out)["name"] == "Gather"
+    assert run("operators", "Gahter") == 2
+    assert "did you mean 'Gather'" in capsys.readouterr().err
+
+
+def test_a_shape_that_is_given_is_known_to_a_rule(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    """The rule asks for numbers above zero, and the model has symbols."""
+    path = tmp_path / "own.egg"
+    path.write_text(
+        "; SOURCE x\n; FLOATS exact\n(rewrite (Relu (Neg x)) (Relu (Neg x))\n"
+        '  :when ((= (shape x) (S2 a b)) (> a 1) (> b 6)) :ruleset opt :name "own-shape")\n'
+    )
+    node = onnx.helper.make_node
+    values = [onnx.helper.make_tensor_value_info(name, onnx.TensorProto.FLOAT, ["n", "m"]) for name in ("x", "z")]
+    graph = onnx.helper.make_graph([node("Neg", ["x"], ["y"]), node("Relu", ["y"], ["z"])], "g", values[:1], values[1:])
+    opsets = [onnx.helper.make_opsetid("", 18)]
+    onnx.save_model(onnx.helper.make_model(graph, opset_imports=opsets, ir_version=9), tmp_path / "m.onnx")
+    answers = []
+    for shapes in (
+        (),
+        ("--input-shape", "x:5,7"),
+        ("--input-shape", "n=5", "--input-shape", "m=7"),
+        ("--input-shape", "1,7"),
+    ):
+        assert run("why-not", "own-shape", tmp_path / "m.onnx", "--rules", path, *shapes, "--json") == 0
+        (found,) = json.loads(capsys.readouterr().out)
+        answers.append(bool(found["matches"]))
+    assert answers == [False, True, True, False]
+    assert run("why-not", "own-shape", tmp_path / "m.onnx", "--rules", path, "--input-shape", "q=3") == 2
+    assert "there are the inputs x" in capsys.readouterr().err
+    assert run("new", "--from", tmp_path / "m.onnx", "--nodes", "z,y", "--input-shape", "n=4") == 0
+
+
 def test_stats_count_what_was_applied(own: Path, model_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     assert run("stats", model_path, "--rules", own, "--no-prices") == 0
     lines = [line.split("\t") for line in capsys.readouterr().out.splitlines()]
@@ -238,7 +281,7 @@ def test_the_commands_are_part_of_eqsat(capsys: pytest.CaptureFixture[str]) -> N
     assert call(eqsat.console.app, ["rules", "show", load_rules().rules[-1].entry]) == 0
     assert call(eqsat.console.app, ["rules", "--help"]) == 0
     out = capsys.readouterr().out
-    for command in ("list", "show", "check", "test", "why-not", "stats", "bench", "new", "infer"):
+    for command in ("list", "show", "operators", "check", "test", "why-not", "stats", "bench", "new", "infer"):
         assert command in out
     assert call(eqsat.rules_cli.app, []) == 0
 

@@ -19,7 +19,7 @@ def opt(body: str, head: str = "(union y x)") -> str:
 @pytest.mark.parametrize(
     ("form", "message"),
     [
-        (opt("(= z (Relu x x))"), "r.egg:4:8: `Relu` takes 1 arguments, not 2"),
+        (opt("(= z (Relu x x))"), "r.egg:4:8: `Relu` takes 1 arguments, not 2: (Relu x)"),
         (opt("(Sigmoid x)"), "r.egg:4:3: `Sigmoid` is no operator, fact or function that is declared"),
         (opt("(= (shape x) (rank x))"), "r.egg:4:16: `(rank x)` is of sort i64 where Dims is expected"),
         (opt("(near x 1)"), "r.egg:4:11: `1` is of sort i64 where f64 is expected"),
@@ -27,7 +27,7 @@ def opt(body: str, head: str = "(union y x)") -> str:
         (opt("(< (rank x) 1.0)"), "r.egg:4:15: `1.0` is of sort f64 where i64 is expected"),
         (opt("(< x y)"), "r.egg:4:3: `<` takes numbers, not sort Tensor"),
         (opt("(= 1 (vec-length x))"), "r.egg:4:8: `vec-length` takes vectors, not sort Tensor"),
-        (opt("(= (rank x) (- 1 2 3))"), "r.egg:4:15: `-` takes 2 arguments, not 3"),
+        (opt("(= (rank x) (- 1 2 3))"), "r.egg:4:15: `-` takes 2 arguments, not 3: (- N N)"),
         (opt("(< n 3)"), "r.egg:4:6: nothing on the left side gives `n` a value"),
         (opt("(= n (+ m 1)) (= m (- n 1))"), "r.egg:4:6: nothing on the left side gives `n` a value"),
         (opt("(= p q)"), "r.egg:4:6: the sort of `p` does not follow from anything"),

@@ -84,6 +84,17 @@ def test_a_rule_that_does_not_match_is_not_measured(tmp_path: Path) -> None:
     assert told(found) == ["tanh-odd does not match this model; why-not says why"]
 
 
+def test_a_rule_that_needs_another_one_says_which(tmp_path: Path) -> None:
+    form = (
+        '(rewrite (Tanh x) (Neg (Tanh (Neg x))) :ruleset opt :name "tanh-odd")\n\n'
+        '; SOURCE x\n; FLOATS exact\n(rewrite (Neg (Tanh x)) (Tanh (Neg x)) :ruleset opt :name "neg-of-tanh")'
+    )
+    found = measured(setting(tmp_path, form, "reassociates", "Tanh"), "neg-of-tanh")
+    assert (found.num_applied, "tanh-odd" in found.needs) == (0, True)
+    (line,) = told(found)
+    assert line.startswith("neg-of-tanh does not match this model by itself: it needs what ")
+
+
 def test_a_wrong_rule_is_never_measured(tmp_path: Path) -> None:
     form = '(rewrite (Relu x) (Neg x) :ruleset opt :name "relu-wrong")'
     with pytest.raises(VerificationError, match="with the rule it computes something else"):

@@ -6,8 +6,10 @@ from pathlib import Path
 
 import pytest
 
+from eqsat.rules.book import load_rules
 from eqsat.ruletools.check import prepare
 from eqsat.ruletools.complaints import Complaint
+from eqsat.ruletools.static import untried
 from eqsat.soundness.claims import is_judged_alone
 
 HEADER = "; SOURCE algebra\n; FLOATS exact\n"
@@ -24,9 +26,32 @@ def rewrite(left: str, right: str, rest: str = "", name: str = "mine", ruleset: 
 
 
 @pytest.mark.parametrize(
+    ("rest", "lines", "is_warned"),
+    [
+        (":when ((= (rank x) 2))", "", True),
+        (":when ((= (rank x) 2))", "; NEAR-MISS x[A] | (Relu (Neg x))\n", False),
+        ("", "", False),
+    ],
+)
+def test_conditions_without_a_near_miss_are_a_warning(tmp_path: Path, rest: str, lines: str, is_warned: bool) -> None:
+    path = tmp_path / "own.egg"
+    path.write_text(HEADER + lines + rewrite("(Relu (Neg x))", "(Neg (Abs x))", rest) + "\n")
+    (rule,) = load_rules([path], include_shipped=False).rules
+    found = untried(rule)
+    assert (found is not None) == is_warned
+    if found is not None:
+        assert not found.is_error
+        assert "has conditions and no NEAR-MISS line" in str(found)
+
+
+@pytest.mark.parametrize(
     ("form", "place", "reason"),
     [
         (rewrite("(Relu x)", "(Reluu x)"), "3:19", "`Reluu` is no operator"),
+        (rewrite("(Relu x)", "(Reluu x)"), "3:19", "no primitive allowed; did you mean 'Relu'"),
+        (rewrite("(Gather x)", "x"), "3:10", "`Gather` takes 3 arguments, not 1: (Gather x y axis)"),
+        (rewrite("(Relu x)", "x", ":when ((triangular x 3))"), "3:28", "not 2: (triangular Tensor i64 f64 f64)"),
+        (rewrite("(Relu x)", "(Neg x)", ":when (= (rank x) 2)"), "3:34", "brackets of its own: :when ((= (rank x) 2))"),
         (rewrite("(Relu x)", "(Add x q)"), "3:26", "`q` is not bound by the left side"),
         (rewrite("(Relu x)", "(Softmax x x)"), "3:30", "is of sort Tensor where i64 is expected"),
         (rewrite("(Softmax x 1)", "x"), "3:21", "can never match: axes of Softmax count from the back"),
