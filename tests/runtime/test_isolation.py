@@ -188,6 +188,12 @@ def test_a_provider_that_is_not_there_is_named_with_those_that_are(runtime: Runt
         runtime.require_providers(["cudda"])
 
 
+def test_an_onnxruntime_that_is_not_installed_is_said(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("eqsat.runtime.runtime.find_spec", lambda name: None)
+    with Runtime() as runtime, pytest.raises(ProviderError, match="is not installed: pip install onnxruntime-gpu"):
+        runtime.device("CPUExecutionProvider")
+
+
 def test_a_provider_that_falls_back_silently_is_an_error(runtime: Runtime) -> None:
     if "CUDAExecutionProvider" in runtime.available_providers():
         pytest.skip("this machine has a CUDA device")
