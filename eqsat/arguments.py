@@ -136,6 +136,8 @@ def checked_shapes(shapes: Mapping[str, int | Sequence[int]]) -> dict[str, tuple
     Raises:
         UsageError: A dimension is no number above zero.
     """
+    if not isinstance(shapes, Mapping):
+        raise UsageError(f"input_shapes is {shapes!r}; it can be a mapping, as in {{'x': (1, 3, 224, 224)}}")
     found = {}
     for name, shape in shapes.items():
         dims = (shape,) if isinstance(shape, Integral) else tuple(shape) if isinstance(shape, Sequence) else ()
