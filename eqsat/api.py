@@ -16,9 +16,9 @@ from typing_extensions import override
 
 from eqsat import output
 from eqsat.arguments import checked_shapes, library_paths, parse_growth, provider_names, several, split_names
-from eqsat.errors import UsageError
+from eqsat.errors import ModelError, UsageError
 from eqsat.events import Event
-from eqsat.job import Budget, Growth, Job, Prices, Target, check_number
+from eqsat.job import Budget, Growth, Job, Prices, Target, check_count
 from eqsat.report import Ending, Report, Status
 from eqsat.suggest import did_you_mean
 from eqsat.supervisor import Isolation, ignore, supervise
@@ -167,9 +167,11 @@ def optimize(
         ProviderError: The provider is not available on this machine.
         InterruptedRun: The user ended it; it is a ``KeyboardInterrupt`` and holds the best result until then.
     """
-    check_number("threads", threads, at_least=0)
-    check_number("checks", checks, at_least=1)
-    check_number("seed", seed, at_least=0)
+    check_count("threads", threads, at_least=0)
+    check_count("checks", checks, at_least=1)
+    check_count("seed", seed, at_least=0)
+    if progress is not None and not callable(progress):
+        raise UsageError(f"progress is {progress!r}; it can be a function that takes an eqsat.Event")
     with ExitStack() as on_error:
         held = on_error.enter_context(TemporaryFolder())
         folder = held.path
@@ -177,24 +179,24 @@ def optimize(
         job = Job(
             input_path=str(_path_of(model, folder)),
             output_path=str(_result_path(folder)),
-            providers=provider_names(several("provider", provider)),
+            providers=_providers("provider", provider),
             threads=threads,
-            input_shapes=checked_shapes(input_shapes or {}),
+            input_shapes=checked_shapes({} if input_shapes is None else input_shapes),
             inputs="" if inputs is None else _written(inputs, folder / "inputs"),
             custom_ops=library_paths(several("custom_ops", custom_ops)),
             rule_files=several("rules", rules),
             skip_rules=split_names(several("skip_rules", skip_rules)),
             enable_rules=split_names(several("enable_rules", enable_rules)),
-            search=search,
+            search=_one("search", search),
             search_options=_options(search_options or {}),
             prices=_member(Prices, prices, "prices"),
             budget=_budget(budget),
             target=_member(Target, target, "target"),
             max_growth=Growth() if max_growth is None else parse_growth(str(max_growth)),
-            is_strict=bool(strict),
+            is_strict=_flag("strict", strict),
             num_checks=checks,
             seed=seed,
-            cost_db="" if cost_db is None else os.fspath(cost_db),
+            cost_db="" if cost_db is None else _one("cost_db", cost_db),
         )
         try:
             report = supervise(job, isolation=_member(Isolation, isolation, "isolation"), on_event=progress or ignore)
@@ -227,15 +229,39 @@ def load(
         custom_ops: Libraries of custom operators for ONNX Runtime.
 
     Raises:
-        UsageError: A library is no file.
-        ModelError: The options in the file are none that this version knows.
+        UsageError: An argument is wrong, or a library is no file.
+        ProviderError: This ONNX Runtime has no such provider.
+        ModelError: The file is no model, or the options in it are none that this version knows.
     """
     from eqsat.runtime.drop_in import load as load_session
+    from ir.errors import InvalidModelError
 
-    check_number("threads", threads, at_least=0)
-    names = None if providers is None else provider_names(several("providers", providers))
+    check_count("threads", threads, at_least=0)
+    names = None if providers is None else _providers("providers", providers)
     libraries = library_paths(several("custom_ops", custom_ops))
-    return load_session(Path(path), names, threads=threads, custom_ops=libraries)
+    try:
+        return load_session(Path(path), names, threads=threads, custom_ops=libraries)
+    except InvalidModelError as error:
+        raise ModelError(str(error)) from error
+
+
+def _providers(name: str, given: object) -> tuple[str, ...]:
+    names = provider_names(several(name, given))
+    if not names:
+        raise UsageError(f"{name} is {given!r}; it can be 'cpu', 'cuda', or another execution provider of ONNX Runtime")
+    return names
+
+
+def _one(name: str, given: object) -> str:
+    if not isinstance(given, str | os.PathLike):
+        raise UsageError(f"{name} is {given!r}; it can be a text{' or path' if name == 'cost_db' else ''}")
+    return str(os.fspath(given))
+
+
+def _flag(name: str, given: object) -> bool:
+    if not isinstance(given, bool):
+        raise UsageError(f"{name} is {given!r}; it can be True or False")
+    return given
 
 
 def _options(options: object) -> dict[str, str]:

@@ -12,7 +12,7 @@ from typing import Final
 from eqsat.errors import UsageError
 from eqsat.job import Growth
 
-_SHORT_PROVIDERS: Final[Mapping[str, str]] = {
+SHORT_PROVIDERS: Final[Mapping[str, str]] = {
     "cpu": "CPUExecutionProvider",
     "cuda": "CUDAExecutionProvider",
     "tensorrt": "TensorrtExecutionProvider",
@@ -37,6 +37,8 @@ _BYTES: Final[Mapping[str, int]] = {
 _QUANTITY: Final = re.compile(r"\s*(\d+(?:\.\d*)?|\.\d+)\s*([a-zA-Z]*|%)\s*")
 _DURATION: Final = re.compile(r"(?:\s*(?:\d+(?:\.\d*)?|\.\d+)\s*[a-zA-Z]*)+\s*")
 _SHAPE: Final = re.compile(r"(?:(?P<name>.+)[:=])?(?P<dims>[^:=]*)")
+
+_SIZES: Final = re.compile(r"[^,:=]+=\d+(?:,[^,:=]+=\d+)+")
 
 FREE: Final = -1
 """Stands for a dimension in a shape of which nothing is said."""
@@ -98,13 +100,14 @@ def parse_input_shapes(texts: Iterable[str]) -> dict[str, tuple[int, ...]]:
     """Return the shapes by name that ``name:1,3,224,224``, ``name=1x3x224x224`` or ``batch=4`` stand for.
 
     What is no number in a shape (``name:N,21``) is left open, as :data:`FREE`. A name may be that of an input or of a
-    symbolic dimension; only the model says which. A bare ``1,3`` is that of the only input: its name is empty.
+    symbolic dimension; only the model says which. ``batch=4,seq=128`` gives the sizes of two. A bare
+    ``1,3`` is that of the only input: its name is empty.
 
     Raises:
         UsageError: One is none of these, has a dimension of zero, or names an input again.
     """
     shapes: dict[str, tuple[int, ...]] = {}
-    for text in texts:
+    for text in (part for each in texts for part in (each.split(",") if _SIZES.fullmatch(each) else [each])):
         match = _SHAPE.fullmatch(text)
         shape = _dims(match["dims"]) if match is not None else None
         if match is None or not shape:
@@ -133,6 +136,8 @@ def checked_shapes(shapes: Mapping[str, int | Sequence[int]]) -> dict[str, tuple
     Raises:
         UsageError: A dimension is no number above zero.
     """
+    if not isinstance(shapes, Mapping):
+        raise UsageError(f"input_shapes is {shapes!r}; it can be a mapping, as in {{'x': (1, 3, 224, 224)}}")
     found = {}
     for name, shape in shapes.items():
         dims = (shape,) if isinstance(shape, Integral) else tuple(shape) if isinstance(shape, Sequence) else ()
@@ -197,4 +202,4 @@ def split_names(texts: Iterable[str]) -> tuple[str, ...]:
 
 def provider_names(texts: Iterable[str]) -> tuple[str, ...]:
     """Return ONNX Runtime's names of the providers in ``texts``, short names (``cpu``, ``cuda``) spelt out."""
-    return tuple(dict.fromkeys(_SHORT_PROVIDERS.get(name.lower(), name) for name in split_names(texts)))
+    return tuple(dict.fromkeys(SHORT_PROVIDERS.get(name.lower(), name) for name in split_names(texts)))

@@ -8,6 +8,7 @@ A process that is a command runs::
 
 from __future__ import annotations
 
+import re
 import sys
 import traceback
 from collections.abc import Sequence
@@ -19,11 +20,14 @@ import typer
 from eqsat import signals, streams
 from eqsat.errors import INTERNAL, INTERRUPTED_EXIT_CODE, EqsatError, SayingError, StorageError
 from eqsat.shown import one_line
+from eqsat.suggest import did_you_mean
 from eqsat.temporary import keep_log
 
 _MAX_SAID: Final = 500
 """Characters of an unforeseen exception that its line shows; the log has it all."""
 
+
+_CHOICE: Final = re.compile(r"'(?P<word>[^']*)' is not one of (?P<known>.*)")
 
 HELP_NAMES: Final = {"help_option_names": ["-h", "--help"]}
 """Settings of every command."""
@@ -47,7 +51,7 @@ def call(app: typer.Typer, arguments: Sequence[str] | None = None, *, name: str 
         with signals.raised() as interruption:
             result = typer.main.get_command(app)(args=arguments, prog_name=name, standalone_mode=False)
     except typer.TyperException as error:
-        return fail(f"{error.format_message()} (--help lists what there is)", error.exit_code)
+        return fail(f"{_said(error)} (--help lists what there is)", error.exit_code)
     except EqsatError as error:
         return fail(str(error), error.exit_code)
     except KeyboardInterrupt:
@@ -57,6 +61,18 @@ def call(app: typer.Typer, arguments: Sequence[str] | None = None, *, name: str 
     if interruption.is_asked:
         return fail("interrupted", INTERRUPTED_EXIT_CODE)
     return result if isinstance(result, int) else 0
+
+
+def _said(error: typer.TyperException) -> str:
+    """Return what is wrong with a flag or its value, and what was probably meant."""
+    flag = getattr(error, "option_name", None)
+    if flag is not None and hasattr(error, "possibilities"):
+        return f"there is no flag {flag}{did_you_mean(flag, error.possibilities or ())}"
+    message = error.format_message().replace("Value error, ", "")
+    choice = _CHOICE.search(message)
+    if choice is None:
+        return message
+    return message.removesuffix(".") + did_you_mean(choice["word"], re.findall(r"'([^']+)'", choice["known"]))
 
 
 def end(exit_code: int) -> NoReturn:

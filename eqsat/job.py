@@ -22,6 +22,16 @@ def check_number(name: str, value: object, *, at_least: float = -math.inf, above
     raise UsageError(f"{name} is {value!r}; it can be a number {bound}")
 
 
+def check_count(name: str, value: object, *, at_least: int) -> None:
+    """Check that a setting is a whole number, and not too small.
+
+    Raises:
+        UsageError: It is not.
+    """
+    if not isinstance(value, int) or isinstance(value, bool) or value < at_least:
+        raise UsageError(f"{name} is {value!r}; it can be a whole number from {at_least} on")
+
+
 class Target(StrEnum):
     """Which operators the result may use."""
 

@@ -6,11 +6,13 @@ Writing goes to a temporary name first, which is then renamed (:mod:`ir.atomic_f
 
 from __future__ import annotations
 
+import errno
 import filecmp
 import os
 import re
 import stat
 from collections.abc import Callable
+from contextlib import suppress
 from pathlib import Path
 from typing import Final
 
@@ -47,6 +49,8 @@ def check_input(path: Path) -> None:
         raise ModelError("INPUT - would be stdin, and a model is read from a file only; give its path")
     if _URL.match(str(path)):
         raise ModelError(f"{path} is an address; download the file and give its path")
+    if "\0" in str(path):
+        raise ModelError(f"{str(path)!r} has a null character in its name, which no file has")
     if any(0xDC80 <= ord(letter) <= 0xDCFF for letter in str(path)):
         raise ModelError(f"{path} has a name that is not UTF-8, which ONNX Runtime cannot open; rename it")
     try:
@@ -79,6 +83,10 @@ def check_output(input_path: Path, output_path: Path, *, is_forced: bool = False
         UsageError: It is the input, no ``.onnx`` name, nothing to write to, in a folder that is missing or not
             writable, or a file that was not made of this input.
     """
+    if output_path == _STDIN or _URL.match(str(output_path)):
+        raise UsageError(f"OUTPUT {output_path} is no file on this machine; give the path of one")
+    if "\0" in str(output_path):
+        raise UsageError(f"OUTPUT {str(output_path)!r} has a null character in its name")
     if output_path.suffix != _SUFFIX:
         raise UsageError(f"OUTPUT {output_path} does not end in {_SUFFIX}")
     _check_writable("OUTPUT", output_path)
@@ -145,16 +153,29 @@ def make_folder(folder: Path) -> None:
 
 
 def _check_writable(what: str, path: Path) -> None:
-    if path.is_dir():
-        raise UsageError(f"{what} {path} is a folder; give a file name in it")
     try:
+        if path.is_dir():
+            raise UsageError(f"{what} {path} is a folder; give a file name in it")
+        _data_path(path).exists()  # a name that is too long is found out here
         atomic_file.check_writable(path)
     except OSError as error:
         folder = Path(os.path.realpath(path)).parent
-        if not folder.is_dir():
+        if error.errno in {errno.ENOENT, errno.ENOTDIR} and not folder.is_dir():
             raise UsageError(f"the folder {folder} does not exist; make it first") from None
-        refused = f"{what} {path}" if path.exists() and not path.is_file() else f"the folder {folder}"
+        is_own_fault = error.errno == errno.ENAMETOOLONG or _is_special(path)
+        refused = f"{what} {path}" if is_own_fault else f"the folder {folder}"
         raise UsageError(f"{refused} cannot be written to: {error.strerror}") from error
+
+
+def _is_special(path: Path) -> bool:
+    with suppress(OSError):
+        return path.exists() and not path.is_file()
+    return False
+
+
+def _data_path(path: Path) -> Path:
+    """Where the external data of a result go."""
+    return path.with_name(f"{path.name}.data")
 
 
 def write_input_copy(input_path: Path, output_path: Path) -> None:
@@ -180,7 +201,7 @@ def write_result(model_path: Path, output_path: Path, *, input_path: Path) -> No
     """
     from ir.onnx_file import move_model
 
-    for path in (output_path, output_path.with_name(f"{output_path.name}.data")):
+    for path in (output_path, _data_path(output_path)):
         _check_apart(path, input_path)
     _write(move_model, model_path, output_path)
 
@@ -198,16 +219,21 @@ def write_text(path: Path, text: str) -> None:
 
 
 def _check_data(input_path: Path, output_path: Path) -> None:
-    """Check that no external data of this model or another are in the way of a copy of the input.
+    """Check that no external data of this model or another are in the way, of a copy of the input or of a result.
 
     Raises:
         ModelError: The input is no model.
         UsageError: They are.
     """
     folder, goal_folder = input_path.parent.resolve(), output_path.parent.resolve()
-    if folder == goal_folder and not output_path.exists():
+    if _data_path(output_path).is_dir():
+        raise UsageError(
+            f"{_data_path(output_path)} is a folder, where data of OUTPUT may go; give OUTPUT another name"
+        )
+    if folder == goal_folder and not output_path.exists() and not _data_path(output_path).exists():
         return
-    _check_apart(output_path, input_path)
+    for path in (output_path, _data_path(output_path)):
+        _check_apart(path, input_path)
     for data in _external_files(input_path):
         goal = goal_folder / data.resolve().relative_to(folder)
         if goal.exists() and not (goal.samefile(data) or filecmp.cmp(goal, data, shallow=False)):

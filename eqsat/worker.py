@@ -5,25 +5,22 @@ Its stderr is the run's log: native libraries write there, and so does the trace
 
 from __future__ import annotations
 
-import ctypes
 import faulthandler
 import gc
 import os
 import select
-import signal
 import sys
 from collections.abc import Callable, Sequence
 from pathlib import Path
 from types import TracebackType
-from typing import Final, TextIO
+from typing import TextIO
 
 from eqsat.errors import INTERNAL, BudgetError, EqsatError, ModelError, StorageError
 from eqsat.events import Event, Failure, Message, to_line
 from eqsat.job import Job
+from eqsat.parent import die_with_parent
 from eqsat.report import Report
 from ir.errors import InvalidModelError
-
-_PR_SET_PDEATHSIG: Final = 1
 
 
 def run_job(job: Job, emit: Callable[[Event], None]) -> Report:
@@ -33,9 +30,10 @@ def run_job(job: Job, emit: Callable[[Event], None]) -> Report:
         EqsatError: The run ended without a result.
     """
     from eqsat.egraph.egglog import drop_egraphs
-    from eqsat.learned import SEARCHES
+    from eqsat.learned import SEARCHES, check_installed
     from eqsat.optimizer import optimize
 
+    check_installed(job.search, is_trained=job.budget.training_s > 0)
     try:
         return optimize(job, emit, searches=SEARCHES)
     except InvalidModelError as error:
@@ -48,7 +46,8 @@ def run_job(job: Job, emit: Callable[[Event], None]) -> Report:
 def main(arguments: Sequence[str]) -> int:
     """Run the job in the file that the only argument names, and return the exit code."""
     (job_path,) = arguments
-    _die_with_parent()
+    die_with_parent()
+    _end_without_reader()
     channel = _take_stdout()
     faulthandler.enable()
 
@@ -91,17 +90,12 @@ def _take_stdout() -> TextIO:
     return os.fdopen(private, "w", encoding="utf-8")
 
 
-def _die_with_parent() -> None:
-    """Have the kernel kill this process when its parent ends, however it ends (Linux only).
-
-    Where the parent has ended before, nobody reads what is written to stdout.
-    """
-    if sys.platform == "linux":
-        ctypes.CDLL(None).prctl(_PR_SET_PDEATHSIG, signal.SIGKILL)
-        reader = select.poll()
-        reader.register(1, 0)
-        if any(event & select.POLLERR for _, event in reader.poll(0)):
-            sys.exit("the process that started this one has ended")
+def _end_without_reader() -> None:
+    """End this process where its parent has ended before it could be tied to it: nobody reads what it would say."""
+    reader = select.poll()
+    reader.register(1, 0)
+    if any(event & select.POLLERR for _, event in reader.poll(0)):
+        sys.exit("the process that started this one has ended")
 
 
 if __name__ == "__main__":

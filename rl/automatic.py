@@ -16,6 +16,7 @@ from eqsat.extras import MissingExtraError, learning
 from eqsat.search.interface import Arena, Outcome, Search, SearchBudget, StopReason
 from eqsat.search.restarts import Restarts, cheapest
 from eqsat.search.saturation import Saturate
+from eqsat.suggest import did_you_mean
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
@@ -56,7 +57,9 @@ def check_options(search: str, options: Mapping[str, str]) -> None:
     """
     for option in options:
         if option not in OPTIONS:
-            raise UsageError(f"search {search!r} has no option {option!r} (it has: {', '.join(sorted(OPTIONS))})")
+            known = sorted(OPTIONS)
+            near = did_you_mean(option, known)
+            raise UsageError(f"search {search!r} has no option {option!r} (it has: {', '.join(known)}){near}")
 
 
 @final

@@ -5,12 +5,10 @@ egglog takes no notice of signals while it runs, so that nothing but the end of 
 
 from __future__ import annotations
 
-import ctypes
 import faulthandler
 import multiprocessing
 import os
 import signal
-import sys
 import time
 from collections.abc import Callable, Iterator
 from contextlib import suppress
@@ -21,12 +19,12 @@ from typing import Final, Generic, TypeVar
 
 from eqsat import processes
 from eqsat.errors import EqsatError, ModelError
+from eqsat.parent import die_with_parent
 from eqsat.temporary import TemporaryFolder, keep_log
 from ir.errors import InvalidModelError
 
 _POLL_S: Final = 0.1
 _EXIT_S: Final = 5.0
-_PR_SET_PDEATHSIG: Final = 1
 _GIB: Final = 1024**3
 
 T = TypeVar("T")
@@ -128,8 +126,7 @@ def _how(exit_code: int) -> str:
 def _child(sender: Connection, log: Path, work: Callable[..., Iterator[object]], arguments: tuple[object, ...]) -> None:
     """Do the work; whatever it or a native library prints goes to the log, an unforeseen exception too."""
     os.setsid()  # a group of its own, so that its end is the end of its children too
-    if sys.platform == "linux":
-        ctypes.CDLL(None).prctl(_PR_SET_PDEATHSIG, signal.SIGKILL)
+    die_with_parent()
     parent = multiprocessing.parent_process()
     if parent is not None and not parent.is_alive():
         return  # it ended before it could take this process with it

@@ -6,10 +6,11 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from eqsat.errors import ModelError
+from eqsat.errors import ModelError, ProviderError
 from eqsat.runtime.devices import NVIDIA_PROVIDERS, has_cuda
 from eqsat.runtime.settings import CPU_PROVIDER, OptimizationLevel
 from eqsat.runtime.telemetry import switch_off
+from eqsat.suggest import did_you_mean
 
 if TYPE_CHECKING:
     import onnxruntime
@@ -45,6 +46,7 @@ def load(
         options: Session options to start from. The level written into the model is set on them.
 
     Raises:
+        ProviderError: This ONNX Runtime has no such provider.
         ModelError: The settings in the model are of a kind this version does not know.
         Exception: Whatever ONNX Runtime raises for a model it refuses.
     """
@@ -65,9 +67,19 @@ def load(
         options.graph_optimization_level = getattr(onnxruntime.GraphOptimizationLevel, level.value)
     if providers is None:
         providers = _default_providers(metadata, onnxruntime.get_available_providers())
+    _check_known(providers, onnxruntime.get_available_providers())
     return onnxruntime.InferenceSession(
         str(path), options, providers=list(providers), disabled_optimizers=list(disabled_optimizers)
     )
+
+
+def _check_known(providers: Sequence[str | tuple[str, dict[str, Any]]], available: Sequence[str]) -> None:
+    """Refuse a provider that ONNX Runtime does not have, in place of which it would print lines and take the CPU's."""
+    names = [each if isinstance(each, str) else each[0] for each in providers]
+    for name in names:
+        if name not in available:
+            near = did_you_mean(name, available)
+            raise ProviderError(f"this onnxruntime has no {name}; it has: {', '.join(available)}{near}")
 
 
 def _default_providers(metadata: dict[str, str], available: Sequence[str]) -> list[str]:

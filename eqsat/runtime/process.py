@@ -15,14 +15,14 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import IO, final
 
+import psutil
+
 from eqsat.runtime.errors import ChildCrashedError, MemoryLimitError, RequestTimeoutError
 from eqsat.runtime.telemetry import SWITCH
 from eqsat.runtime.wire import Frame, read_frame, write_frame
 
 _POLL_S = 0.05
 """How often the child's memory is looked at while it works."""
-
-_PAGE_BYTES = os.sysconf("SC_PAGE_SIZE") if hasattr(os, "sysconf") else 4096
 
 
 @final
@@ -34,7 +34,7 @@ class ChildProcess:
 
         Args:
             scratch_dir: Where its temporary folder is made; the system's place where it is left out.
-            memory_bytes: Resident memory past which it is killed (Linux only).
+            memory_bytes: Resident memory past which it is killed.
             clock: Seconds on a clock that only goes forward.
         """
         self._memory_bytes = memory_bytes
@@ -147,6 +147,6 @@ def _clean_up(owner: int, process: subprocess.Popen[bytes], scratch: Path, reade
 def _resident_bytes(pid: int) -> int:
     """Return the resident memory of a process; 0 where it cannot be known."""
     try:
-        return int(Path(f"/proc/{pid}/statm").read_text().split()[1]) * _PAGE_BYTES
-    except (OSError, IndexError):
+        return int(psutil.Process(pid).memory_info().rss)
+    except psutil.Error:
         return 0

@@ -7,6 +7,7 @@ import threading
 import time
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict, dataclass
+from importlib.util import find_spec
 from pathlib import Path
 from statistics import median
 from types import TracebackType
@@ -30,6 +31,8 @@ from eqsat.runtime.settings import Device, SessionSettings
 from eqsat.runtime.wire import Frame, Reply, Request
 
 DEFAULT_TIMEOUT_S = 120.0
+
+_INSTALL = "pip install onnxruntime-gpu, or pip install onnxruntime where there is no CUDA device"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -64,7 +67,7 @@ class Runtime:
         """Make a runtime; nothing is started yet.
 
         Args:
-            memory_bytes: Resident memory past which the child is killed (Linux only); None for no limit.
+            memory_bytes: Resident memory past which the child is killed; None for no limit.
             timeout_s: Seconds a question may take, on top of the measuring time it asks for.
             scratch_dir: Existing folder for temporary files; the system's place where it is left out.
             clock: Seconds on a clock that only goes forward; deadlines are points on it.
@@ -317,6 +320,8 @@ class Runtime:
         Raises:
             ProviderError: A provider is not available, or ONNX Runtime does not run here at all.
         """
+        if find_spec("onnxruntime") is None:
+            raise ProviderError(f"onnxruntime is not installed: {_INSTALL}")
         try:
             try:
                 return self._ask(request)

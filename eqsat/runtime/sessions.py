@@ -10,6 +10,7 @@ from typing import Any, final
 import numpy as np
 import onnxruntime as ort
 
+from eqsat.arguments import SHORT_PROVIDERS
 from eqsat.errors import ProviderError
 from eqsat.runtime.errors import BrokenModelError, SessionFailedError, UnsupportedValueError
 from eqsat.runtime.probe import probe_model
@@ -17,6 +18,7 @@ from eqsat.runtime.refusals import fact, is_broken
 from eqsat.runtime.settings import CPU_PROVIDER, CUDA_PROVIDER, CUSTOM_OPS_FAILED, REFUSED, SessionSettings
 from eqsat.runtime.values import tensors_of
 from eqsat.runtime.wire import ELEMENT_TYPES, element_type
+from eqsat.suggest import did_you_mean
 
 _STATE = ort.capi.onnxruntime_pybind11_state
 ORT_ERRORS: tuple[type[Exception], ...] = (
@@ -69,9 +71,11 @@ def create_session(
         BrokenModelError: The model is broken.
         SessionFailedError: ONNX Runtime refuses the model for another reason.
     """
-    missing = [name for name in settings.providers if name not in ort.get_available_providers()]
+    built_in = ort.get_available_providers()
+    missing = [name for name in settings.providers if name not in built_in]
     if missing:
-        raise ProviderError(f"this onnxruntime has no {', '.join(missing)}; it has: {', '.join(usable_providers())}")
+        near = did_you_mean(missing[0], (*SHORT_PROVIDERS, *built_in))
+        raise ProviderError(f"this onnxruntime has no {', '.join(missing)}; {_there(usable_providers())}{near}")
     options = ort.SessionOptions()
     options.log_severity_level = FATAL
     options.intra_op_num_threads = settings.threads
@@ -113,7 +117,13 @@ def not_started(providers: Sequence[str], why: str) -> ProviderError:
     """Return the error of providers that ONNX Runtime was built with and that do not start here."""
     usable = usable_providers()
     named = ", ".join(name for name in providers if name not in usable) or ", ".join(providers)
-    return ProviderError(f"{named} does not start on this machine ({why}); these do: {', '.join(usable)}")
+    return ProviderError(
+        f"{named} of this onnxruntime does not start on this machine ({why.rstrip('.')}); {_there(usable)}"
+    )
+
+
+def _there(usable: Sequence[str]) -> str:
+    return f"it has: {', '.join(ort.get_available_providers())}; of these start here: {', '.join(usable) or 'none'}"
 
 
 def usable_providers() -> tuple[str, ...]:

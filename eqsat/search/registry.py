@@ -50,7 +50,8 @@ def _mcts(options: Mapping[str, str]) -> Search:
     default = Mcts()
     actions = options.get("actions", default.actions)
     if actions not in set(ActionKind):
-        raise UsageError(f"option 'actions' must be one of {', '.join(ActionKind)}, not {actions!r}")
+        near = did_you_mean(actions, ActionKind)
+        raise UsageError(f"option 'actions' must be one of {', '.join(ActionKind)}, not {actions!r}{near}")
     return Mcts(
         num_simulations=_integer(options, "simulations", default.num_simulations),
         max_rollout=_integer(options, "rollout", default.max_rollout),

@@ -26,6 +26,7 @@ from typing import Final
 import numpy as np
 
 from eqsat.errors import UsageError
+from eqsat.suggest import did_you_mean
 from ir.data_types import numpy_dtype
 from ir.graph import Graph
 from ir.interface import optional_inputs, tensor_dtype
@@ -201,7 +202,8 @@ def _fit(feeds: Feeds, graph: Graph, where: str) -> Feeds:
     takes = ", ".join(graph.inputs) or "none"
     unknown = [name for name in feeds if name not in graph.inputs]
     if unknown:
-        raise UsageError(f"{where} names {unknown[0]!r}; the inputs are: {takes}")
+        near = did_you_mean(unknown[0], graph.inputs)
+        raise UsageError(f"{where} names {unknown[0]!r}; the inputs are: {takes}{near}")
     missing = [name for name in graph.inputs if name not in feeds and name not in optional_inputs(graph)]
     if missing:
         raise UsageError(f"{where} lacks {missing[0]!r}; the inputs are: {takes}")

@@ -23,6 +23,7 @@ from typing_extensions import override
 from eqsat.errors import UsageError
 from eqsat.search.interface import Arena, Outcome, Search, SearchBudget
 from eqsat.search.restarts import Restarts, play_with_restarts, restarts_of
+from eqsat.suggest import did_you_mean
 from rl.checkpoint import shipped
 from rl.observation import REBASE
 from rl.policy import Policy
@@ -339,8 +340,9 @@ def world_model(options: Mapping[str, str]) -> Search:
         if option in {"world", "policy", "restarts"}:
             continue
         if option not in numbers:
-            known = ", ".join(sorted([*numbers, "policy", "restarts", "world"]))
-            raise UsageError(f"search 'world-model' has no option {option!r} (it has: {known})")
+            known = sorted([*numbers, "policy", "restarts", "world"])
+            near = did_you_mean(option, known)
+            raise UsageError(f"search 'world-model' has no option {option!r} (it has: {', '.join(known)}){near}")
         if not text.isdecimal() or not int(text):
             raise UsageError(f"option {option!r} must be a number above 0, not {text!r}")
         given[numbers[option]] = int(text)

@@ -116,3 +116,9 @@ def test_shapes_in_python() -> None:
 def test_what_is_no_shape_in_python(shape: object) -> None:
     with pytest.raises(UsageError, match=r"input_shapes\['x'\] is"):
         arguments.checked_shapes({"x": shape})  # type: ignore[dict-item]
+
+
+def test_sizes_of_several_dimensions_at_once() -> None:
+    assert arguments.parse_input_shapes(["b=2,len=9", "x:2,9"]) == {"b": (2,), "len": (9,), "x": (2, 9)}
+    with pytest.raises(UsageError, match="'b' twice"):
+        arguments.parse_input_shapes(["b=2,b=3"])

@@ -82,6 +82,41 @@ def test_a_result_never_replaces_the_data_of_the_input(tmp_path: Path) -> None:
         output.write_result(result, tmp_path / "in" / "out.onnx", input_path=source)
 
 
+def test_what_stands_in_the_way_of_the_data_is_said_before_the_run(tmp_path: Path) -> None:
+    source = save_external(tmp_path / "in", data_name="sub.bin")
+    (tmp_path / "c.onnx.data").mkdir()
+    with pytest.raises(UsageError, match=r"c\.onnx\.data is a folder"):
+        output.check_output(source, tmp_path / "c.onnx")
+    other = save_external(tmp_path / "same", data_name="out.onnx.data")
+    with pytest.raises(UsageError, match="holds the data of the input"):
+        output.check_output(other, tmp_path / "same" / "out.onnx")
+
+
+@pytest.mark.parametrize(
+    ("name", "said"),
+    [
+        (f"{'n' * 300}.onnx", r"^OUTPUT .*File name too long"),
+        (f"{'m' * 300}/out.onnx", "File name too long"),
+        ("file/inner.onnx", "file does not exist"),
+        ("a\0b.onnx", "null character"),
+        ("loop.onnx", "cannot be written to"),
+    ],
+)
+def test_names_that_no_file_can_have_are_refused(tmp_path: Path, model_path: Path, name: str, said: str) -> None:
+    (tmp_path / "file").touch()
+    (tmp_path / "loop.onnx").symlink_to("loop.onnx")
+    with pytest.raises(UsageError, match=said):
+        output.check_output(model_path, tmp_path / name)
+
+
+@pytest.mark.parametrize("name", ["-", "https://host/a.onnx", "s3://bucket/a.onnx", "file:///tmp/a.onnx"])
+def test_streams_and_addresses_are_no_files(model_path: Path, name: str) -> None:
+    with pytest.raises(UsageError, match="is no file on this machine"):
+        output.check_output(model_path, Path(name))
+    with pytest.raises(ModelError, match="stdin" if name == "-" else "is an address"):
+        output.check_input(Path(name))
+
+
 def test_a_link_to_the_data_of_the_input_is_not_followed(tmp_path: Path) -> None:
     source = save_external(tmp_path / "in")
     result = save_external(tmp_path / "scratch")

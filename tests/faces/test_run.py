@@ -249,6 +249,9 @@ def test_errors_are_one_line_and_a_code(
     [
         ((), "INPUT is missing"),
         (("a.onnx", "--nonsense"), "--nonsense"),
+        (("a.onnx", "--thread", "2"), "there is no flag --thread; did you mean '--threads'?"),
+        (("a.onnx", "--max-node", "2"), "'--max-enodes'"),
+        (("a.onnx", "--prices", "neded"), "'neded' is not one of 'needed', 'all', 'auto'; did you mean 'needed'?"),
         (("a.onnx", "--threads", "many"), "--threads"),
         (("a.onnx", "--threads", "-1"), "--threads"),
         (("a.onnx", "--check", "0"), "--check"),

@@ -230,7 +230,7 @@ def test_they_are_found_by_name(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("name", "options", "message"),
     [
-        ("ppo", {"widht": "1"}, "search 'ppo' has no option 'widht'"),
+        ("ppo", {"widht": "1"}, "search 'ppo' has no option 'widht' .*; did you mean 'width'"),
         ("auto", {"alpha": "1"}, "search 'auto' has no option 'alpha'"),
         ("ppo", {"width": "0"}, "option 'width' must be a number above 0"),
         ("ppo", {"restarts": "some"}, "option 'restarts' must be a number from 0"),

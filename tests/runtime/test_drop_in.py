@@ -5,7 +5,8 @@ from pathlib import Path
 import onnx
 import pytest
 
-from eqsat.errors import ModelError
+import eqsat
+from eqsat.errors import ModelError, ProviderError
 from eqsat.job import Job
 from eqsat.provenance import provenance
 from eqsat.runtime import drop_in
@@ -85,3 +86,17 @@ def test_nothing_is_printed_where_there_is_no_device(path: Path, capfd: pytest.C
 
 def test_the_key_is_the_one_that_outputs_have() -> None:
     assert drop_in.PROVIDER_KEY in provenance(Job(input_path="a.onnx"), None, {}).entries()
+
+
+def test_a_provider_that_onnxruntime_does_not_have_is_an_error(path: Path) -> None:
+    write(path, {})
+    with pytest.raises(ProviderError, match=r"no CPUExecutonProvider; it has: .*; did you mean 'CPUExecutionProvider'"):
+        load(path, ["CPUExecutonProvider"])
+
+
+def test_a_file_that_is_no_model_is_a_model_error(path: Path) -> None:
+    for content in (None, b"", b"no model"):
+        if content is not None:
+            path.write_bytes(content)
+        with pytest.raises(ModelError):
+            eqsat.load(path)

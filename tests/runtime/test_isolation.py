@@ -184,6 +184,14 @@ def test_an_interrupted_question_leaves_no_answer_for_the_next() -> None:
 def test_a_provider_that_is_not_there_is_named_with_those_that_are(runtime: Runtime) -> None:
     with pytest.raises(ProviderError, match=r"no NoSuchProvider; it has: .*CPUExecutionProvider"):
         runtime.require_providers(["NoSuchProvider"])
+    with pytest.raises(ProviderError, match=r"no cudda; .*; of these start here: .*; did you mean 'cuda'"):
+        runtime.require_providers(["cudda"])
+
+
+def test_an_onnxruntime_that_is_not_installed_is_said(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("eqsat.runtime.runtime.find_spec", lambda name: None)
+    with Runtime() as runtime, pytest.raises(ProviderError, match="is not installed: pip install onnxruntime-gpu"):
+        runtime.device("CPUExecutionProvider")
 
 
 def test_a_provider_that_falls_back_silently_is_an_error(runtime: Runtime) -> None:

@@ -67,6 +67,8 @@ def test_options_reach_the_search(name: str, options: dict[str, str], expected: 
         ("gready", {}, r"there is no search 'gready' \(there are: saturate, greedy, random"),
         ("saturate", {"restarts": "-1"}, "option 'restarts' must be a number from 0, not '-1'"),
         ("greedy", {"steps": "3"}, r"search 'greedy' has no option 'steps' \(it has: min-gain\)"),
+        ("beam", {"widht": "3"}, r"no option 'widht' .*; did you mean 'width'"),
+        ("mcts", {"actions": "groups"}, r"rule, group, not 'groups'; did you mean 'group'"),
         ("random", {"steps": "0"}, "option 'steps' must be a number above 0, not '0'"),
         ("random", {"steps": "many"}, "option 'steps' must be a number above 0, not 'many'"),
         ("greedy", {"min-gain": "much"}, "option 'min-gain' must be a number, not 'much'"),

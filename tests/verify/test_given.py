@@ -90,7 +90,8 @@ def test_a_function_gives_one_or_several(
     ("feeds", "words"),
     [
         ({"x": X}, "lacks 'k'; the inputs are: x, k"),
-        ({**GOOD, "z": X}, "names 'z'; the inputs are: x, k"),
+        ({**GOOD, "z": X}, "names 'z'; the inputs are: x, k$"),
+        ({"X": X, "k": K}, r"names 'X'; the inputs are: x, k; did you mean 'x'\?"),
         ({"x": X.astype(np.float64), "k": K}, r"'x' holds float64; the model takes float32: array.astype\('float32'\)"),
         ({"x": X.T, "k": K}, r"'x' has the shape \[3, 2\]; the model takes \[any, 3\]"),
         ({"x": X[0], "k": K}, r"'x' has the shape \[3\]"),
