@@ -80,6 +80,11 @@ def outer_files(model: onnx_ir.Model) -> tuple[Path, ...]:
     return tuple(found)
 
 
+def outer_bytes(model: onnx_ir.Model) -> int:
+    """Return the bytes of the tensors that lie in files beside the model."""
+    return sum(tensor.nbytes for tensor in tensors(model) if isinstance(tensor, onnx_ir.ExternalTensor))
+
+
 def with_inner_data(model: onnx_ir.Model) -> onnx_ir.Model:
     """Return the model with nothing outside its own file; elements are read when it is written, not before."""
     if not outer_files(model):
@@ -137,7 +142,10 @@ def with_outer_data(model: onnx_ir.Model, data_path: Path, *, is_durable: bool =
                 continue
             file.write(bytes(-file.tell() % _ALIGNMENT_BYTES))
             offset = file.tell()
-            file.write(tensor.tobytes())
+            if isinstance(tensor, onnx_ir.ExternalTensor):
+                tensor.tofile(file)  # a piece at a time
+            else:
+                file.write(tensor.tobytes())
             value.const_value = onnx_ir.ExternalTensor(
                 location=data_path.name,
                 offset=offset,

@@ -14,7 +14,7 @@ from google.protobuf.message import DecodeError
 
 from ir.atomic_file import replacing
 from ir.errors import InvalidModelError, UnsupportedModelError
-from ir.external_data import attach, tensors, with_inner_data, with_outer_data
+from ir.external_data import attach, outer_bytes, tensors, with_inner_data, with_outer_data
 from ir.serialised import cause, cloned, model_of
 from ir.streaming import write_streamed
 from ir.tensor_data import check_tensors, take_in
@@ -42,6 +42,9 @@ __all__ = [
 
 MAX_PROTO_BYTES: Final = 2**31 - 2**24
 """Above this the tensors go to a file beside the model: protobuf ends at 2 GiB."""
+
+MIN_OUTER_BYTES: Final = 2**26
+"""Bytes of external tensors from which on a model that is written has them outside too."""
 
 _PROTOBUF: Final = "protobuf"
 
@@ -146,7 +149,10 @@ def num_parameters(model: onnx_ir.Model) -> int:
 
 
 def write_model(model: onnx_ir.Model, path: Path, *, is_durable: bool = True) -> None:
-    """Write a model atomically into one file; over 2 GiB its tensors go to ``<name>.data`` beside it, written first.
+    """Write a model atomically into one file, or its tensors to ``<name>.data`` beside it, written first.
+
+    The latter where one file would have over 2 GiB, and where tensors lay outside already and are not few: a runtime
+    maps them into memory, where it would copy them out of one file.
 
     Args:
         model: The model; where its external tensors lie now does not matter, the files are only read.
@@ -156,7 +162,7 @@ def write_model(model: onnx_ir.Model, path: Path, *, is_durable: bool = True) ->
     Raises:
         OSError: The folder cannot be written.
     """
-    if weights_bytes(model) > MAX_PROTO_BYTES:
+    if weights_bytes(model) > MAX_PROTO_BYTES or outer_bytes(model) >= MIN_OUTER_BYTES:
         model = with_outer_data(model, _data_path(path), is_durable=is_durable)
     else:
         model = with_inner_data(model)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+import math
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final, final
@@ -11,7 +12,7 @@ from typing import TYPE_CHECKING, Final, final
 import numpy as np
 
 from eqsat.egraph.enode import ABSENT, CONS, CONST, NIL, ENode
-from ir.data_types import numpy_dtype
+from ir.data_types import itemsize, numpy_dtype
 from ir.micro_model import MicroModel, MicroNode, micro_model
 from ir.operators import OPERATORS
 from ir.types import TensorType
@@ -61,6 +62,12 @@ class Micro:
     nodes: tuple[MicroNode, ...]
     inputs: Mapping[int, TensorType]
     constants: Mapping[int, tuple[TensorType, np.ndarray | None]]
+
+    @property
+    def constant_bytes(self) -> float:
+        """Bytes of its constants."""
+        types = [type_ for type_, _ in self.constants.values()]
+        return sum(math.prod(type_.shape) * itemsize(type_.dtype) for type_ in types)
 
     def build(self, opset: int) -> MicroModel:
         """Return the micro-model.

@@ -28,6 +28,9 @@ VIEWS: Final = frozenset({"Reshape", "Identity", "Dropout"})
 VIEW_US: Final = 1.0
 """Price of a view, an assumption: about what the executor takes to start a node. Opaque nodes cost the same."""
 
+MAX_CONSTANT_BYTES: Final = 2**30
+"""Constants of a micro-model beyond which its price is a guess: protobuf ends at 2 GiB, and several copies are made."""
+
 UNMEASURED_BYTES_PER_US: Final = 4000.0
 """Memory traffic assumed where a price could not be measured in time."""
 
@@ -242,7 +245,8 @@ def flat_price(cluster: Cluster) -> float | None:
 def micro_or_price(cluster: Cluster, maker: MicroMaker) -> Micro | float:
     """Return what to measure for a cluster, or the price of one that is never measured.
 
-    That is structure, a view, a node that nobody can look into, and what has no type or no size.
+    That is structure, a view, a node that nobody can look into, what has no type or no size, and what has constants
+    that no message to ONNX Runtime can hold.
 
     Args:
         cluster: What to price.
@@ -252,9 +256,10 @@ def micro_or_price(cluster: Cluster, maker: MicroMaker) -> Micro | float:
     if flat is not None:
         return flat
     try:
-        return maker.micro(cluster)
+        micro = maker.micro(cluster)
     except UnpriceableError:
         return VIEW_US
+    return micro if micro.constant_bytes <= MAX_CONSTANT_BYTES else _assumed_us(micro)
 
 
 def _assumed_us(micro: Micro) -> float:

@@ -74,6 +74,17 @@ def test_structure_is_free_and_views_and_opaque_nodes_have_a_flat_price(session:
     assert found["Opaque"] == [VIEW_US]
 
 
+@pytest.mark.parametrize(("limit", "is_guess"), [(4 * 4 * 4, False), (4 * 4 * 4 - 1, True)])
+def test_constants_that_no_message_holds_are_priced_by_their_size(
+    session: Session, monkeypatch: pytest.MonkeyPatch, limit: int, is_guess: bool
+) -> None:
+    monkeypatch.setattr("eqsat.cost.pricing.MAX_CONSTANT_BYTES", limit)
+    (product, *_) = (each for each in session.mirror.enodes if each.operator == "MatMul")
+    found = micro_or_price(Cluster((product,)), MicroMaker(session, {}))
+    assert isinstance(found, float) == is_guess
+    assert not is_guess or found > VIEW_US  # type: ignore[operator]
+
+
 def test_an_unknown_type_has_the_flat_price(session: Session, tmp_path: Path) -> None:
     found = prices(session, pricing.pricer(FakeRuntime(PRICES), tmp_path / "db.sqlite"))
     assert sorted(found["Relu"]) == [VIEW_US, 4.0]

@@ -395,6 +395,18 @@ def test_a_big_broken_model_in_memory_is_refused(tmp_path: Path, monkeypatch: py
         model_to_path(model, tmp_path)
 
 
+@pytest.mark.parametrize(("limit", "is_outer"), [(2400, True), (2401, False)])
+def test_tensors_that_lay_outside_stay_outside_where_they_are_many(
+    limit: int, is_outer: bool, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(onnx_file, "MIN_OUTER_BYTES", limit)
+    target = tmp_path / "out.onnx"
+    write_model(load_model(_external(tmp_path)), target)
+    assert (tmp_path / "out.onnx.data").exists() == is_outer
+    assert external_files(target) == (tmp_path / "out.onnx.data",) * is_outer
+    assert_same_results(_model(), path_to_model(target), FEEDS)
+
+
 def _write_half(target: Path) -> None:
     with replacing(target) as temporary:
         temporary.write_text("half")
