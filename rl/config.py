@@ -10,6 +10,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final, TypeVar
 
 from eqsat.errors import UsageError
+from eqsat.runtime.settings import CPU_PROVIDER
+from eqsat.suggest import did_you_mean
 from rl.network import NetworkConfig
 from rl.ppo import PpoConfig
 
@@ -63,6 +65,10 @@ class TaskConfig:
         models: Model files to train on instead; they are their own validation. Their prices are measured on this
             machine, and kept in the user's price database.
         is_tabulated: True takes those prices from a fixed table instead, which needs no device.
+        rules: Further rules files for these models, after the ones that ship.
+        provider: ONNX Runtime's name of the provider that they are priced on.
+        threads: Intra-op threads that they are priced with; 0 is ONNX Runtime's default.
+        input_shapes: Shapes that they are priced at, as the command line has them: ``NAME:1,128`` or ``batch=4``.
     """
 
     num_training: int = 400
@@ -70,6 +76,10 @@ class TaskConfig:
     first_seed: int = 0
     models: tuple[str, ...] = ()
     is_tabulated: bool = False
+    rules: tuple[str, ...] = ()
+    provider: str = CPU_PROVIDER
+    threads: int = 0
+    input_shapes: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -149,7 +159,9 @@ def filled(defaults: _Table, table: Mapping[str, Any], place: str) -> _Table:
     for name, value in table.items():
         here = f"{place}: {name}"
         if name not in names:
-            raise UsageError(f"{here}: there is no such setting (there are: {', '.join(names)})")
+            raise UsageError(
+                f"{here}: there is no such setting (there are: {', '.join(names)}){did_you_mean(name, names)}"
+            )
         default = getattr(defaults, name)
         if not is_dataclass(default) or isinstance(default, type):
             values[name] = _value(default, value, here)

@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import argparse
 import sys
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
-from typing import TYPE_CHECKING
+from types import MappingProxyType
+from typing import TYPE_CHECKING, Any
 
 from eqsat.errors import EqsatError
 from eqsat.shown import one_line, plain
@@ -26,7 +27,7 @@ def run_training(
     start: Path | None = None,
     is_resumed: bool = False,
     time_limit_s: float | None = None,
-    models: Sequence[Path] = (),
+    tasks: Mapping[str, Any] = MappingProxyType({}),
     tell: Callable[[str], None],
 ) -> Summary:
     """Train as a file says, but for what is given here.
@@ -37,7 +38,7 @@ def run_training(
         start: Folder of the policy to begin with; a new one where it is left out.
         is_resumed: Go on with what ``output`` holds.
         time_limit_s: Seconds, instead of those in the settings.
-        models: Model files to train on, instead of the families.
+        tasks: What to train on, instead of what the settings say: values of :class:`~rl.config.TaskConfig` by name.
         tell: Is told how it goes.
 
     Raises:
@@ -49,9 +50,7 @@ def run_training(
     settings = read_config(config)
     if time_limit_s is not None:
         settings = replace(settings, time_limit_s=time_limit_s)
-    if models:
-        paths = tuple(str(path.absolute()) for path in models)
-        settings = replace(settings, tasks=replace(settings.tasks, models=paths))
+    settings = replace(settings, tasks=replace(settings.tasks, **tasks))
     return train(
         settings,
         source_of(settings.tasks),
@@ -60,6 +59,11 @@ def run_training(
         is_resumed=is_resumed,
         tell=tell,
     )
+
+
+def absolute(paths: Sequence[Path]) -> tuple[str, ...]:
+    """Return the full paths of files, for processes that may be elsewhere."""
+    return tuple(str(path.absolute()) for path in paths)
 
 
 def main(arguments: Sequence[str]) -> int:
@@ -84,7 +88,7 @@ def main(arguments: Sequence[str]) -> int:
             start=given.start,
             is_resumed=given.resume,
             time_limit_s=given.time_limit,
-            models=given.model or (),
+            tasks={"models": absolute(given.model)} if given.model else {},
             tell=tell,
         )
     except EqsatError as error:

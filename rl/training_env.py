@@ -11,6 +11,7 @@ from functools import cache, partial
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from eqsat.arguments import parse_input_shapes
 from rl.env import EGraphEnv, Settings
 from rl.rewards import ExactGain, FinalGain, Rewards
 from rl.tasks import Task, read_task
@@ -63,7 +64,7 @@ def _final_gain(config: EpisodeConfig) -> FinalGain | None:
 def source_of(config: TaskConfig) -> TaskSource:
     """Return what makes the tasks that settings ask for."""
     if config.models:
-        return partial(_models, tuple(config.models), is_tabulated=config.is_tabulated)
+        return partial(_models, config)
     return partial(_families, config)
 
 
@@ -76,22 +77,26 @@ def _families(config: TaskConfig) -> TaskSplit:
     )
 
 
-def _models(paths: tuple[str, ...], *, is_tabulated: bool) -> TaskSplit:
+def _models(config: TaskConfig) -> TaskSplit:
     from eqsat.rules.book import load_rules
     from rl.prices import TablePrices
 
-    rules, table = load_rules(), TablePrices()
-    tasks = [read_task(Path(path), rules.select(), table) for path in paths]
-    if not is_tabulated:
-        tasks = [replace(task, prices=_device().prices(task.graph.opset)) for task in tasks]
+    rules, table = load_rules([Path(file) for file in config.rules]).select(), TablePrices()
+    shapes = parse_input_shapes(config.input_shapes)
+    tasks = [
+        read_task(Path(path), rules, table, input_shapes=shapes, provider=config.provider) for path in config.models
+    ]
+    if not config.is_tabulated:
+        device = _device(config.provider, config.threads)
+        tasks = [replace(task, prices=device.prices(task.graph.opset)) for task in tasks]
     return TaskSplit(training=tasks, validation=tasks)
 
 
 @cache
-def _device() -> Device:
+def _device(provider: str, threads: int) -> Device:
     """Return the machine that this process measures on; what runs on it ends with the process."""
     from rl.comparison.device import Device
 
     stack = ExitStack()
     atexit.register(stack.close)
-    return stack.enter_context(Device(None))
+    return stack.enter_context(Device(None, provider=provider, threads=threads))

@@ -22,16 +22,17 @@ if TYPE_CHECKING:
 class Device:
     """The machine at hand; a context manager, whose end ends ONNX Runtime."""
 
-    def __init__(self, database: Path | None, *, threads: int = 0) -> None:
+    def __init__(self, database: Path | None, *, provider: str = CPU_PROVIDER, threads: int = 0) -> None:
         """Measure nothing yet.
 
         Args:
             database: Where latencies are kept; the user's own price database where it is left out.
+            provider: ONNX Runtime's name of the provider.
             threads: Intra-op threads; 0 is ONNX Runtime's default.
         """
         self._runtime = Runtime()
         self._database = PriceDatabase(database)
-        self._settings = SessionSettings(providers=(CPU_PROVIDER,), threads=threads)
+        self._settings = SessionSettings(providers=(provider,), threads=threads)
         self._sources: dict[int, PriceSource] = {}
 
     def __enter__(self) -> Self:
@@ -46,7 +47,7 @@ class Device:
     @property
     def name(self) -> str:
         """What models run on."""
-        return self._runtime.device(CPU_PROVIDER).name
+        return self._runtime.device(self._settings.providers[0]).name
 
     def prices(self, opset: int) -> PriceSource:
         """Return the prices of models of an opset."""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -10,6 +11,7 @@ from typer.testing import CliRunner
 from eqsat.console import app
 from eqsat.errors import UsageError
 from rl.checkpoint import load
+from rl.comparison.device import Device
 from rl.config import TaskConfig
 from rl.curves import read_curves
 from rl.prices import MeasuredPrices, TablePrices
@@ -57,6 +59,37 @@ def test_models_have_prices_of_this_machine(tmp_path: Path, monkeypatch: pytest.
         split = source_of(TaskConfig(models=(path,), is_tabulated=is_tabulated))()
         assert [type(task.prices) for task in split.training] == [kind]
     assert (tmp_path / "eqsat" / "prices.sqlite").exists()
+
+
+def test_models_are_read_as_a_run_reads_them(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path))
+    model = models.make([models.node("Neg", "x", "y")], [("x", ["batch", 3])], [("y", ["batch", 3])])
+    path = str(models.save(tmp_path / "m.onnx", model))
+    rules = tmp_path / "own.egg"
+    rules.write_text(
+        "; SOURCE x\n; FLOATS exact\n" + models.rewrite("(Neg (Abs x))", "(Abs (Neg (Abs x)))", "own-rule")
+    )
+    config = TaskConfig(models=(path,), rules=(str(rules),), threads=3, input_shapes=("batch=5",), is_tabulated=True)
+    (task,) = source_of(config)().training
+    assert list(task.sizes.values()) == [5]
+    assert any(rule.name == "own-rule" for rule in task.rules.rules)
+    seen: list[tuple[str, int]] = []
+
+    def device(provider: str, threads: int) -> Device:
+        seen.append((provider, threads))
+        return Device(None, provider=provider, threads=threads)
+
+    monkeypatch.setattr("rl.training_env._device", device)
+    source_of(replace(config, is_tabulated=False))()
+    assert seen == [("CPUExecutionProvider", 3)]
+
+
+@pytest.mark.parametrize("flags", [["--threads", "2"], ["--input-shape", "batch=4"], ["--provider", "cuda"]])
+def test_flags_of_models_need_one(tmp_path: Path, flags: list[str]) -> None:
+    result = CliRunner().invoke(app, ["train", "--output", str(tmp_path / "out"), *flags])
+    assert isinstance(result.exception, UsageError)
+    assert "are for --model" in str(result.exception)
+    assert not (tmp_path / "out").exists()
 
 
 def test_it_goes_on(tmp_path: Path, given: list[str]) -> None:
