@@ -78,7 +78,8 @@ class Result:
         goal = Path(path)
         for taken in (self._source, self.path):
             if taken.exists():
-                output.check_output(taken, goal, is_forced=True)
+                may_copy = self.report.status is Status.UNCHANGED
+                output.check_output(taken, goal, is_forced=True, may_copy=may_copy)
         match self.report.status:
             case Status.OPTIMIZED:
                 output.write_result(self.path, goal, input_path=self.path)

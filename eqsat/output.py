@@ -71,13 +71,14 @@ def check_input(path: Path) -> None:
         raise ModelError(f"{path} is empty; an ONNX model has at least one byte")
 
 
-def check_output(input_path: Path, output_path: Path, *, is_forced: bool = False) -> None:
+def check_output(input_path: Path, output_path: Path, *, is_forced: bool = False, may_copy: bool = True) -> None:
     """Check that the result can go to ``output_path`` without harm to the input, or to anybody else's file.
 
     Args:
         input_path: The model.
         output_path: Where the result goes.
         is_forced: True lets it replace a file that does not say that it was made of this input.
+        may_copy: Whether the result may be a copy of the input, whose external data keep their names.
 
     Raises:
         UsageError: It is the input, no ``.onnx`` name, nothing to write to, in a folder that is missing or not
@@ -94,7 +95,9 @@ def check_output(input_path: Path, output_path: Path, *, is_forced: bool = False
         raise UsageError(f"OUTPUT {output_path} is the input, which is never overwritten; give another name")
     if output_path.is_file() and not is_forced:
         _check_own(input_path, output_path)
-    _check_data(input_path, output_path)
+    elif not output_path.exists() and _data_path(output_path).exists() and not is_forced:
+        raise UsageError(f"{_data_path(output_path)} exists, where data of OUTPUT may go; --force replaces it")
+    _check_data(input_path, output_path, may_copy=may_copy)
 
 
 def _check_own(input_path: Path, output_path: Path) -> None:
@@ -218,7 +221,7 @@ def write_text(path: Path, text: str) -> None:
         raise StorageError(f"{path} cannot be written: {error.strerror}") from error
 
 
-def _check_data(input_path: Path, output_path: Path) -> None:
+def _check_data(input_path: Path, output_path: Path, *, may_copy: bool = True) -> None:
     """Check that no external data of this model or another are in the way, of a copy of the input or of a result.
 
     Raises:
@@ -234,7 +237,7 @@ def _check_data(input_path: Path, output_path: Path) -> None:
         return
     for path in (output_path, _data_path(output_path)):
         _check_apart(path, input_path)
-    for data in _external_files(input_path):
+    for data in _external_files(input_path) if may_copy else ():
         goal = goal_folder / data.resolve().relative_to(folder)
         if goal.exists() and not (goal.samefile(data) or filecmp.cmp(goal, data, shallow=False)):
             raise UsageError(f"{goal} belongs to another model and would be overwritten; give OUTPUT another folder")

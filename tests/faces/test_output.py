@@ -75,6 +75,22 @@ def test_a_copy_never_replaces_the_data_of_another_model(tmp_path: Path) -> None
     assert onnx.numpy_helper.to_array(onnx.load_model(other).graph.initializer[0])[0, 0] == 2.0
 
 
+def test_data_of_nobody_knows_whom_stay(tmp_path: Path) -> None:
+    source, target = save_external(tmp_path / "in", fill=1.0), tmp_path / "out.onnx"
+    (tmp_path / "out.onnx.data").write_bytes(b"somebody's")
+    with pytest.raises(UsageError, match=r"out\.onnx\.data exists, where data of OUTPUT may go; --force"):
+        output.check_output(source, target)
+    output.check_output(source, target, is_forced=True)
+
+
+def test_a_result_does_not_mind_data_that_only_a_copy_would_write(tmp_path: Path) -> None:
+    source = save_external(tmp_path / "in", fill=1.0)
+    save_external(tmp_path / "out", fill=2.0)
+    with pytest.raises(UsageError, match="belongs to another model"):
+        output.check_output(source, tmp_path / "out" / "new.onnx")
+    output.check_output(source, tmp_path / "out" / "new.onnx", may_copy=False)
+
+
 def test_a_result_never_replaces_the_data_of_the_input(tmp_path: Path) -> None:
     source = save_external(tmp_path / "in", data_name="out.onnx.data")
     result = save_external(tmp_path / "scratch")
