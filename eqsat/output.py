@@ -95,9 +95,9 @@ def check_output(input_path: Path, output_path: Path, *, is_forced: bool = False
         raise UsageError(f"OUTPUT {output_path} is the input, which is never overwritten; give another name")
     if output_path.is_file() and not is_forced:
         _check_own(input_path, output_path)
-    elif not output_path.exists() and _data_path(output_path).is_file() and not is_forced:
-        raise UsageError(f"{_data_path(output_path)} exists, where data of OUTPUT may go; --force replaces it")
     _check_data(input_path, output_path, may_copy=may_copy)
+    if _data_path(output_path).is_file() and not (output_path.exists() or is_forced):
+        raise UsageError(f"{_data_path(output_path)} exists, where data of OUTPUT may go; --force replaces it")
 
 
 def _check_own(input_path: Path, output_path: Path) -> None:
