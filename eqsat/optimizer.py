@@ -435,7 +435,7 @@ class _Run:
                 sound[left_out] = (explored, entered)
             return entered is not None
 
-        suspects = frozenset(refused.session.applied) | refused.session.behind.keys()
+        suspects = frozenset((*refused.session.applied, *refused.session.behind))
         if self.clock() >= deadline or not is_sound(suspects):
             return None
         guilty = culprits(suspects, is_sound, lambda: self.clock() >= deadline)
