@@ -18,7 +18,7 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Final
 
-from bench.latency import git
+from bench.documents import git
 from bench.learners import exported_task
 from bench.models import UnknownModelError, UnsupportedVariantError
 from bench.toys import MAX_ENODES, TOYS, toy_task

@@ -8,13 +8,11 @@ from __future__ import annotations
 
 import argparse
 import json
-import platform
 import subprocess
 import sys
 import tempfile
 import time
 from collections.abc import Sequence
-from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
@@ -22,9 +20,8 @@ from rich.console import Console
 from rich.table import Table
 
 from bench import models
-from bench.latency import git
+from bench.documents import ONNX_RUNTIMES, write_results
 from bench.spec import Size
-from ir.atomic_file import write_text
 
 KEPT = ("status", "reason", "latency", "seconds", "peak_rss_bytes")
 """What is kept of a run's report."""
@@ -89,13 +86,9 @@ def main(arguments: Sequence[str]) -> None:
             "size_bytes": model.stat().st_size,
             "memory_limit": options.memory_limit,
             "threads": options.threads,
-            "machine": platform.processor() or platform.machine(),
-            "versions": {name: version(name) for name in ("egglog", "onnxruntime-gpu", "onnx")},
-            "commit": git("rev-parse", "HEAD"),
             **runs,
         }
-        options.json.parent.mkdir(parents=True, exist_ok=True)
-        write_text(options.json, json.dumps(document, indent=2) + "\n")
+        write_results(options.json, document, "egglog", *ONNX_RUNTIMES, "onnx")
 
 
 if __name__ == "__main__":

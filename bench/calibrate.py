@@ -7,7 +7,6 @@ measure it, and ``start + scale * work`` is fitted to the latencies of each kern
 from __future__ import annotations
 
 import argparse
-import json
 import math
 import platform
 import statistics
@@ -21,7 +20,7 @@ from typing import Final, final
 import numpy as np
 from typing_extensions import override
 
-from bench.latency import git
+from bench.documents import git, write_document
 from eqsat.cost.database import PriceDatabase
 from eqsat.cost.micro import Cluster, MicroMaker
 from eqsat.cost.pricing import VIEWS, Pricer
@@ -30,7 +29,6 @@ from eqsat.egraph.enode import OPAQUE, STRUCTURE
 from eqsat.egraph.session import Session
 from eqsat.runtime.runtime import Runtime
 from eqsat.runtime.settings import CPU_PROVIDER, SessionSettings
-from ir.atomic_file import write_text
 from rl.env import EGraphEnv, Settings
 from rl.families import prices as family_prices
 from rl.families.prices import ANY, Fit, fitted, work_us
@@ -154,7 +152,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
         recorder = Recorder(pricer, deadline)
         collect(recorder, given.tasks, given.steps)
         found = document(recorder, runtime.device(CPU_PROVIDER).name)
-    write_text(given.json, json.dumps(found, indent=1) + "\n")
+    write_document(given.json, found)
     print(f"{found['num_measurements']} measurements, median error {found['median_relative_error']:.0%}")
 
 

@@ -10,7 +10,6 @@ several sizes: where they never agree, the substitution is unsound as published.
 from __future__ import annotations
 
 import argparse
-import json
 import random
 import sys
 import tempfile
@@ -24,6 +23,7 @@ from typing import TYPE_CHECKING, Final
 import numpy as np
 import onnx
 
+from bench.documents import write_results
 from bench.lookup import missing
 from bench.sides import OPSET, TOLERANCE, error, models
 from bench.sizes import Sizes, draw_sizes
@@ -33,7 +33,6 @@ from eqsat.errors import RulesError
 from eqsat.rules.book import RuleBook, load_rules
 from eqsat.search.interface import Arena, SearchBudget, StopReason
 from eqsat.search.saturation import Saturate
-from ir.atomic_file import write_text
 from ir.availability import available_operators
 from ir.reader import read
 
@@ -244,7 +243,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
             "enabled": given.enable,
             "results": [asdict(result) for result in results],
         }
-        write_text(given.json, json.dumps(document, indent=2) + "\n")
+        write_results(given.json, document, "egglog")
     return int(any(result.verdict is Verdict.NOT_DERIVED for result in results))
 
 

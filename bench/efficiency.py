@@ -20,7 +20,7 @@ from typing import TYPE_CHECKING, Any, Final
 
 import torch
 
-from bench.documents import write_results
+from bench.documents import ONNX_RUNTIMES, write_results
 from bench.learners import Effort, Kind, Way, add_flags, exported_task, train
 from bench.models import UnknownModelError, UnsupportedVariantError
 from eqsat.errors import EqsatError
@@ -179,7 +179,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
                             f"{task.name}  {kind}  seed {seed}: {way.gain:.1%}, {last.num_steps} steps, "
                             f"{last.num_prices} prices, {last.seconds:.0f} s"
                         )
-                    write_results(given.json, document(ways, device.name, given.growth), "torch", "onnxruntime-gpu")
+                    write_results(given.json, document(ways, device.name, given.growth), "torch", *ONNX_RUNTIMES)
     except (EqsatError, UnknownModelError, UnsupportedVariantError) as error:
         sys.stderr.write(f"error: {error}\n")
         return 2

@@ -18,7 +18,7 @@ from typing import TYPE_CHECKING, Final
 
 import torch
 
-from bench.documents import write_results
+from bench.documents import ONNX_RUNTIMES, write_results
 from bench.learners import Effort, add_flags, exported_task, model_free_config
 from bench.models import UnknownModelError, UnsupportedVariantError
 from eqsat.errors import EqsatError
@@ -118,7 +118,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
                         say(f"{name}, seed {seed}, measured {is_measured}: {last.priced_gain:.1%}, {last.gain:.1%}")
                     notes = {"device": device.name, "updates": given.updates, "growth": given.growth}
                     ended = {"ended": [asdict(each) for each in found]}
-                    write_results(given.json, notes | ended, "torch", "onnxruntime-gpu")
+                    write_results(given.json, notes | ended, "torch", *ONNX_RUNTIMES)
     except (EqsatError, UnknownModelError, UnsupportedVariantError) as error:
         sys.stderr.write(f"error: {error}\n")
         return 2

@@ -21,7 +21,7 @@ from typing import TYPE_CHECKING, Final
 import numpy as np
 import torch
 
-from bench.documents import write_results
+from bench.documents import ONNX_RUNTIMES, write_results
 from bench.learners import add_flags, exported_task
 from bench.models import UnknownModelError, UnsupportedVariantError
 from eqsat.errors import EqsatError
@@ -190,7 +190,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     ]
     notes = {"device": device.name, "pairs": given.pairs, "remeasured": len(places), "median_change": change}
     results = {"graphs": graphs, "rounds": [asdict(each) for each in (first, second)]}
-    write_results(given.json, notes | results, "torch", "onnxruntime-gpu")
+    write_results(given.json, notes | results, "torch", *ONNX_RUNTIMES)
     return 0
 
 

@@ -9,24 +9,20 @@ from __future__ import annotations
 
 import argparse
 import gc
-import json
-import platform
 import statistics
 import tempfile
 import time
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from importlib.metadata import version
 from pathlib import Path
 
 import numpy as np
 import onnx
 
-from bench.latency import git
+from bench.documents import write_results
 from bench.session import random_model
 from eqsat.extraction.greedy import greedy_dag
 from eqsat.rules.book import load_rules
-from ir.atomic_file import write_text
 from rl.env import EGraphEnv, Settings
 from rl.observation import FIRST_CANDIDATE, REBASE
 from rl.prices import TablePrices
@@ -149,16 +145,7 @@ def main() -> None:
     arguments = parser.parse_args()
     results = [measure(num_enodes, arguments.steps, arguments.seed) for num_enodes in arguments.enodes]
     print(table(results))
-    if arguments.json:
-        machine = platform.processor() or platform.machine()
-        written = {
-            "machine": machine,
-            "egglog": version("egglog"),
-            "commit": git("rev-parse", "HEAD"),
-            "results": results,
-        }
-        arguments.json.parent.mkdir(parents=True, exist_ok=True)
-        write_text(arguments.json, json.dumps(written, indent=2) + "\n")
+    write_results(arguments.json, {"results": results}, "egglog")
 
 
 if __name__ == "__main__":

@@ -14,7 +14,6 @@ those of every tier among them, derive it at none of them, and a *generalisation
 from __future__ import annotations
 
 import argparse
-import json
 import math
 import resource
 import sys
@@ -30,7 +29,7 @@ import numpy as np
 from rich.console import Console
 from rich.table import Table
 
-from bench.latency import made_with
+from bench.documents import ONNX_RUNTIMES, made_with, write_document
 from eqsat.cost.database import PriceDatabase
 from eqsat.cost.pricing import Pricer
 from eqsat.egraph.enode import CONS, CONST, INPUT, NIL, ENode
@@ -44,7 +43,6 @@ from eqsat.soundness.closure import companions, only, standing_free
 from eqsat.soundness.parts import together
 from eqsat.synthesis import Inference, Proposal, Question, infer
 from eqsat.synthesis.derivation import Effort, derived, derived_instances
-from ir.atomic_file import write_text
 from ir.availability import available_operators
 from ir.operators import OPERATORS
 
@@ -61,7 +59,7 @@ MIN_WIDTH: Final = 200
 """Columns, where the terminal does not say how many it has."""
 
 GOAL_SHARE: Final = 0.8
-_LIBRARIES: Final = ("egglog", "onnxruntime-gpu", "numpy")
+_LIBRARIES: Final = ("egglog", *ONNX_RUNTIMES, "numpy")
 GOAL_NEW: Final = 5
 RESULTS: Final = Path(__file__).parent / "results" / "infer.json"
 
@@ -326,8 +324,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
         say(f"left out: {cut}")
     say(f"{len(found.proposals)} rules, {len(new)} of them new, {num_general} generalisations")
     say(f"{len(known.found)} of {len(known.found) + len(known.missed)} shipped rules rediscovered ({known.share:.0%})")
-    text = json.dumps(document(found, known, derivable, seconds), indent=2)
-    write_text(given.json, text + "\n")
+    write_document(given.json, document(found, known, derivable, seconds))
     return int(known.share < GOAL_SHARE or len(new) < GOAL_NEW)
 
 

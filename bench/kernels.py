@@ -15,7 +15,7 @@ from itertools import pairwise
 from pathlib import Path
 from typing import Final
 
-from bench.documents import write_results
+from bench.documents import ONNX_RUNTIMES, write_results
 from bench.learners import add_flags, exported_task
 from bench.models import UnknownModelError, UnsupportedVariantError
 from bench.repricing import grown
@@ -98,7 +98,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
         for name, prices in sorted(found.items())
     }
     document = {**notes, "version": KERNEL_VERSION, "kernels": {name: each for name, each in kernels.items() if each}}
-    write_results(given.json, document, "onnxruntime-gpu")
+    write_results(given.json, document, *ONNX_RUNTIMES)
     return 0
 
 

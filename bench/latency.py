@@ -12,26 +12,23 @@ from __future__ import annotations
 import argparse
 import datetime
 import math
-import os
-import platform
-import subprocess
 import sys
 import tempfile
 from collections.abc import Sequence
-from importlib import metadata
 from pathlib import Path
 from typing import Any
 
 from bench import models
 from bench.contest import OURS, Contest, Effort
-from bench.peers import DEFAULT_TIMEOUT_S, PEERS, ROOT, Peer
+from bench.documents import ONNX_RUNTIMES, made_with
+from bench.peers import DEFAULT_TIMEOUT_S, PEERS, Peer
 from bench.results import ModelRow, write_json
 from bench.spec import Size
 from bench.table import print_tables
 from eqsat.runtime import CPU_PROVIDER, MeasurementError, Runtime, SessionSettings
 
 NUM_CHECKS = 2
-LIBRARIES = ("eqsat", "egglog", "numpy", "onnx", "onnx-ir", "onnxruntime-gpu", "ortools", "torch", "transformers")
+LIBRARIES = ("eqsat", "egglog", "numpy", "onnx", "onnx-ir", *ONNX_RUNTIMES, "ortools", "torch", "transformers")
 
 
 def measure(name: str, options: argparse.Namespace, peers: Sequence[Peer], runtime: Runtime) -> ModelRow:
@@ -67,19 +64,12 @@ def measure(name: str, options: argparse.Namespace, peers: Sequence[Peer], runti
 def describe_setting(options: argparse.Namespace, peers: Sequence[Peer], runtime: Runtime) -> dict[str, Any]:
     """Return what was run and where: time, machine, versions, commit and options."""
     device = runtime.device(options.provider)
-    versions = {"python": platform.python_version()}
-    for library in LIBRARIES:
-        try:
-            versions[library] = metadata.version(library)
-        except metadata.PackageNotFoundError:
-            continue
     return {
         "measured_at": datetime.datetime.now(datetime.UTC).isoformat(timespec="seconds"),
-        "machine": {"device": device.name, "provider": device.provider, "num_cores": os.cpu_count()},
-        "versions": versions,
+        **made_with(*LIBRARIES),
+        "device": device.name,
+        "provider": device.provider,
         "peers": {peer.name: peer.version() for peer in peers},
-        "commit": git("rev-parse", "HEAD"),
-        "has_local_changes": bool(git("status", "--porcelain")),
         "options": {
             "size": options.size,
             "opset": options.opset,
@@ -88,24 +78,6 @@ def describe_setting(options: argparse.Namespace, peers: Sequence[Peer], runtime
             "rounds": options.rounds,
             "time_budget_s": options.time_budget,
         },
-    }
-
-
-def git(*arguments: str) -> str:
-    """Return what git says about the repository; empty where it says nothing or is not there."""
-    try:
-        ended = subprocess.run(["git", *arguments], cwd=ROOT, capture_output=True, text=True, check=False)  # noqa: S607 - the user's git
-    except OSError:
-        return ""
-    return ended.stdout.strip() if ended.returncode == 0 else ""
-
-
-def made_with(*libraries: str) -> dict[str, Any]:
-    """Return what results were made with: the machine, the versions of Python and of some libraries, the commit."""
-    return {
-        "machine": platform.processor() or platform.machine(),
-        "versions": {"python": platform.python_version()} | {name: metadata.version(name) for name in libraries},
-        "commit": git("rev-parse", "HEAD"),
     }
 
 

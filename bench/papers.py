@@ -17,7 +17,7 @@ from typing import TYPE_CHECKING, Final
 
 import torch
 
-from bench.latency import git
+from bench.documents import git
 from bench.learners import Effort, Kind, TrainedContender, add_flags, exported_task
 from bench.models import UnknownModelError, UnsupportedVariantError
 from eqsat.errors import EqsatError

@@ -14,11 +14,11 @@ from importlib import metadata
 from pathlib import Path
 from typing import final
 
+from bench.documents import ROOT
 from bench.models import copy_export
 from bench.peer_child import RUNNERS
 from eqsat.runtime import OptimizationLevel
 
-ROOT = Path(__file__).resolve().parent.parent
 DEFAULT_TIMEOUT_S = 600.0
 
 

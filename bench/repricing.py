@@ -19,7 +19,7 @@ from typing import TYPE_CHECKING, Any, Final
 
 import numpy as np
 
-from bench.documents import write_results
+from bench.documents import ONNX_RUNTIMES, write_results
 from bench.learners import exported_task
 from bench.models import UnknownModelError, UnsupportedVariantError
 from eqsat.cost.micro import MicroMaker
@@ -195,7 +195,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
                 "times": given.times,
                 "rows": [asdict(each) for each in found],
             }
-            write_results(given.json, document, "onnxruntime-gpu", "ortools")
+            write_results(given.json, document, *ONNX_RUNTIMES, "ortools")
     except (EqsatError, UnknownModelError, UnsupportedVariantError) as error:
         sys.stderr.write(f"error: {error}\n")
         return 2

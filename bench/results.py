@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import math
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import asdict, dataclass, field
@@ -10,7 +9,7 @@ from enum import StrEnum
 from pathlib import Path
 from typing import Any
 
-from ir.atomic_file import write_text
+from bench.documents import write_document
 
 SCHEMA = 1
 
@@ -176,5 +175,4 @@ def write_json(path: Path, rows: Sequence[ModelRow], *, contender: str, setting:
         "summary": [asdict(summary) for summary in summarise(rows, contender)],
         "models": [asdict(row) for row in rows],
     }
-    path.parent.mkdir(parents=True, exist_ok=True)
-    write_text(path, json.dumps(document, indent=1, allow_nan=False) + "\n")
+    write_document(path, document)

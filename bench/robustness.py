@@ -30,7 +30,7 @@ from multiprocessing import get_context
 from pathlib import Path
 from typing import Any, Final
 
-from bench.documents import write_results
+from bench.documents import ONNX_RUNTIMES, write_results
 from bench.robust import damage, victim
 from bench.robust.databases import DATABASES, UNTOUCHED
 from bench.robust.whole import DEFAULT_BUDGET_S, End, Place, runs, same_outputs
@@ -457,7 +457,7 @@ def document(rows: Sequence[Row], given: argparse.Namespace) -> dict[str, Any]:
 
 def save(rows: Sequence[Row], given: argparse.Namespace) -> None:
     """Write what was found so far, where a file is named for it."""
-    write_results(given.json, document(rows, given), "eqsat", "egglog", "numpy", "onnx", "onnxruntime-gpu")
+    write_results(given.json, document(rows, given), "eqsat", "egglog", "numpy", "onnx", *ONNX_RUNTIMES)
 
 
 def parse_arguments(arguments: Sequence[str] | None) -> argparse.Namespace:

@@ -7,23 +7,19 @@ date. The graph is a random one of matrix products, sums, activations and transp
 from __future__ import annotations
 
 import argparse
-import json
-import platform
 import random
 import statistics
 import tempfile
 import time
-from importlib.metadata import version
 from pathlib import Path
 
 import numpy as np
 import onnx
 from onnx import TensorProto, helper, numpy_helper
 
-from bench.latency import git
+from bench.documents import write_results
 from eqsat.egraph.session import Session
 from eqsat.rules.book import load_rules
-from ir.atomic_file import write_text
 from ir.availability import available_operators
 from ir.reader import read
 
@@ -105,11 +101,7 @@ def main() -> None:
         f"{result['num_enodes']} e-nodes, {result['num_candidates']} candidates, {result['num_rules']} rules: "
         f"median step {result['step_ms_median']:.1f} ms, load {result['load_ms']:.0f} ms"
     )
-    if arguments.json:
-        machine = platform.processor() or platform.machine()
-        result |= {"machine": machine, "egglog": version("egglog"), "commit": git("rev-parse", "HEAD")}
-        arguments.json.parent.mkdir(parents=True, exist_ok=True)
-        write_text(arguments.json, json.dumps(result, indent=2) + "\n")
+    write_results(arguments.json, result, "egglog")
 
 
 if __name__ == "__main__":

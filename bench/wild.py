@@ -20,8 +20,9 @@ from typing import Any
 import numpy as np
 
 from bench.contest import OURS, OURS_TUNED, Contest, Effort
+from bench.documents import ROOT
 from bench.latency import add_timing_arguments, describe_setting
-from bench.peers import PEERS, ROOT, Peer
+from bench.peers import PEERS, Peer
 from bench.results import ModelRow, Speedup, Standing, write_json
 from bench.table import print_tables
 from bench.wildlife import MODELS, WildModel

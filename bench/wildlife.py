@@ -15,7 +15,7 @@ from typing import Final
 
 import numpy as np
 
-from bench.peers import ROOT
+from bench.documents import ROOT
 
 CACHE: Final = ROOT / ".cache" / "wild"
 """Where packages and models are kept, outside the repository's files."""

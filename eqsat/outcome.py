@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-import importlib.metadata
 import math
-import platform
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Final, final
@@ -24,6 +22,7 @@ from eqsat.report import (
     SizeBytes,
     Status,
 )
+from eqsat.versions import installed_versions
 from ir.external_data import outer_files
 from ir.onnx_file import external_files, num_parameters, operator_counts, written_bytes
 
@@ -97,7 +96,7 @@ def unchanged_report(findings: Findings, reason: str) -> Report:
         parameters=Amounts(before=parameters, after=parameters),
         macs=Amounts(before=macs, after=macs),
         seconds=dict(findings.seconds),
-        versions=_versions(),
+        versions=installed_versions(*_PACKAGES),
         warnings=tuple(findings.warnings),
     )
 
@@ -150,7 +149,7 @@ def optimized_report(
         parameters=Amounts(before=_parameters(findings), after=winner.built.num_parameters),
         macs=Amounts(before=_macs(findings), after=winner_macs),
         seconds=dict(findings.seconds),
-        versions=_versions(),
+        versions=installed_versions(*_PACKAGES),
         warnings=tuple(findings.warnings),
     )
 
@@ -223,13 +222,3 @@ def _extraction(findings: Findings) -> Extraction | None:
 
 def _counts(findings: Findings) -> dict[str, int]:
     return {} if findings.graph is None else operator_counts(findings.graph.model.graph)
-
-
-def _versions() -> dict[str, str]:
-    versions = {"python": platform.python_version()}
-    for package in _PACKAGES:
-        try:
-            versions[package] = importlib.metadata.version(package)
-        except importlib.metadata.PackageNotFoundError:
-            continue
-    return versions

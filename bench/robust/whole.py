@@ -17,7 +17,7 @@ from typing import IO, Final
 
 import numpy as np
 
-from bench.peers import ROOT
+from bench.documents import ROOT
 from eqsat.runtime import MeasurementError, Runtime, SessionSettings
 
 MARK: Final = "EQSAT_ROBUSTNESS"

@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 import math
-import platform
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict, dataclass
-from importlib.metadata import version
 from typing import TYPE_CHECKING, Any, Final
 
+from eqsat.runtime.devices import cpu_name
+from eqsat.versions import installed_versions
 from rl.comparison.ledger import PriceBook
 from rl.comparison.summary import median_gains, standings
 
@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     from rl.tasks import Task
 
 SCHEMA: Final = 1
-_LIBRARIES: Final = ("egglog", "gymnasium", "numpy", "onnxruntime-gpu", "ortools", "torch")
+_LIBRARIES: Final = ("egglog", "gymnasium", "numpy", "onnxruntime-gpu", "onnxruntime", "ortools", "torch")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -81,8 +81,8 @@ def document(comparisons: Sequence[Comparison], *, reference: str, notes: Mappin
     """
     return {
         "schema": SCHEMA,
-        "machine": platform.processor() or platform.machine(),
-        "versions": {"python": platform.python_version()} | {name: version(name) for name in _LIBRARIES},
+        "machine": cpu_name(),
+        "versions": installed_versions(*_LIBRARIES),
         **notes,
         "comparisons": [
             {

@@ -163,6 +163,18 @@ def test_rules_can_be_left_out(run: Run, name: str) -> None:
     assert report.reason == told(Why.NO_RULE)
 
 
+@pytest.mark.parametrize("search", ["saturate", "greedy"])  # greedy finds the other rule only without the wrong one
+def test_a_rule_that_makes_every_graph_wrong_is_found_and_left_out(run: Run, tmp_path: Path, search: str) -> None:
+    nodes = [models.node("Neg", "x", "a"), models.node("Neg", "a", "b"), models.node("Tanh", "b", "y")]
+    model = models.make(nodes, [("x", [2, 3])], [("y", [2, 3])])
+    rules = f"{TWICE}\n{models.HEADER}{models.rewrite('(Tanh (Neg (Neg x)))', 'x', 'all-away')}"
+    report, found = run(model, rules, search=search)
+    assert report.status is Status.OPTIMIZED
+    assert [warning for warning in report.warnings if warning.startswith("rule all-away was left out: ")]
+    assert report.operators.after == {"Tanh": 1}
+    check_equal(tmp_path, found, (2, 3))
+
+
 def test_the_shapes_of_the_user_are_measured_at(run: Run, tmp_path: Path) -> None:
     nodes = [models.node("Neg", "x", "a"), models.node("Neg", "a", "y")]
     model = models.make(nodes, [("x", ["n", 3])], [("y", ["n", 3])])

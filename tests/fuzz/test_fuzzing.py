@@ -65,7 +65,7 @@ def test_a_seed_is_a_model(kernels: Kernels) -> None:
 
 
 def test_random_models_are_odd(kernels: Kernels) -> None:
-    models = [random_model(seed, kernels).model for seed in range(60)]
+    models = [random_model(seed, kernels).model for seed in range(200)]
     names = [name for model in models for node in model.graph.node for name in node.output]
     assert any(not name for name in names)
     assert any(not name.isascii() for name in names)
