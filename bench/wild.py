@@ -103,7 +103,9 @@ def markdown(rows: Sequence[ModelRow], ends: dict[str, str]) -> str:
 def _ratio(speedup: Speedup | None) -> str:
     if speedup is None:
         return ""
-    return "1" if speedup.num_pairs == 0 else f"{speedup.ratio:.2f}"
+    if speedup.num_pairs == 0:
+        return "1"
+    return f"{speedup.ratio:.2f}" + ("" if speedup.high is None else f" ({speedup.low:.2f}, {speedup.high:.2f})")
 
 
 def parse_arguments(arguments: Sequence[str] | None) -> argparse.Namespace:

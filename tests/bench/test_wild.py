@@ -56,7 +56,7 @@ def test_the_table_says_status_gain_and_error() -> None:
         contenders=(ContenderRow(name=OURS, standing=Standing.FAILED, message="exit code 1"),),
     )
     lines = wild.markdown([good, bad], {"a": "exit 0", "b": "exit 3: no"}).splitlines()
-    assert lines[2] == "| a | 1.5 | optimized | 1.25 | 1.25 (onnxsim) | 1.0e-07 |"
+    assert lines[2] == "| a | 1.5 | optimized | 1.25 (1.20, 1.30) | 1.25 (1.20, 1.30) (onnxsim) | 1.0e-07 |"
     assert lines[3] == "| b |  | failed |  |  |  |"
     assert lines[-1] == "b alone: exit 3: no"
 
