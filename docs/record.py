@@ -71,6 +71,7 @@ def printed(command: str, folder: Path) -> str:
         "TERM": "xterm-256color",
         "PYTHONPATH": str(ROOT),
         "XDG_CACHE_HOME": str(folder / "cache"),
+        "TMPDIR": str(folder),
     }
     ours, theirs = pty.openpty()
     process = subprocess.Popen(words, cwd=folder, env=environment, stdin=theirs, stdout=theirs, stderr=theirs)

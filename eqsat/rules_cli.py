@@ -274,9 +274,13 @@ def _judged(order: Order, limits: Limits) -> Iterator[Judged]:
     with err.status("judging") if err.is_terminal else nullcontext() as status:
         try:
             for number, judged in enumerate(judge_all(order, limits), start=1):
-                if status is not None:
+                if status is None:
+                    yield judged
+                else:
+                    status.stop()  # what is printed about the rule stands in a line of its own
+                    yield judged
                     status.update(f"judged {number} of {total}: {judged.rule}")
-                yield judged
+                    status.start()
         except KeyboardInterrupt:
             raise InterruptedRunError("interrupted; what was printed before stands") from None
 
