@@ -46,7 +46,7 @@ def load(
         options: Session options to start from. The level written into the model is set on them.
 
     Raises:
-        ProviderError: This ONNX Runtime has no such provider.
+        ProviderError: This ONNX Runtime has no such provider, or there is no device for any of them.
         ModelError: The settings in the model are of a kind this version does not know.
         Exception: Whatever ONNX Runtime raises for a model it refuses.
     """
@@ -68,6 +68,7 @@ def load(
     if providers is None:
         providers = _default_providers(metadata, onnxruntime.get_available_providers())
     _check_known(providers, onnxruntime.get_available_providers())
+    providers = _with_device(providers)
     return onnxruntime.InferenceSession(
         str(path), options, providers=list(providers), disabled_optimizers=list(disabled_optimizers)
     )
@@ -82,16 +83,26 @@ def _check_known(providers: Sequence[str | tuple[str, dict[str, Any]]], availabl
             raise ProviderError(f"this onnxruntime has no {name}; it has: {', '.join(available)}{near}")
 
 
-def _default_providers(metadata: dict[str, str], available: Sequence[str]) -> list[str]:
-    """Return the providers to ask for where nobody says which.
+def _with_device(
+    providers: Sequence[str | tuple[str, dict[str, Any]]],
+) -> list[str | tuple[str, dict[str, Any]]]:
+    """Return the providers without those for which there is no device: ONNX Runtime would print lines for them.
 
-    ONNX Runtime lists providers that it was built with, and prints what goes wrong when one is asked for that has no
-    device: those are left out.
+    Raises:
+        ProviderError: None is left.
     """
+    if has_cuda():
+        return list(providers)
+    kept = [each for each in providers if (each if isinstance(each, str) else each[0]) not in NVIDIA_PROVIDERS]
+    if providers and not kept:
+        raise ProviderError(f"there is no CUDA device; add {CPU_PROVIDER} to the providers to run without one")
+    return kept
+
+
+def _default_providers(metadata: dict[str, str], available: Sequence[str]) -> list[str]:
+    """Return the providers to ask for where nobody says which."""
     wanted = metadata.get(PROVIDER_KEY)
     names = [name for name in available if wanted in {None, name}]
-    if not has_cuda():
-        names = [name for name in names if name not in NVIDIA_PROVIDERS]
     return [*(name for name in names if name != CPU_PROVIDER), CPU_PROVIDER]
 
 

@@ -40,5 +40,5 @@ def test_a_line_of_progress_is_gone_before_a_fault_is_printed(record: ModuleType
     (tmp_path / "wrong.egg").write_text(record.WRONG, encoding="utf-8")
     lines = record.shown(record.printed("eqsat rules check wrong.egg", tmp_path)).splitlines()
     plain = [re.sub(r"\x1b\[[\d;?]*[A-Za-z]", "", line) for line in lines]
-    assert [line[:27] for line in plain if "relu-of-sum" in line][0] == "wrong.egg:4:1: relu-of-sum:"
+    assert next(line[:27] for line in plain if "relu-of-sum" in line) == "wrong.egg:4:1: relu-of-sum:"
     assert not any("judg" in line for line in plain)

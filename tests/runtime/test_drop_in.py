@@ -73,7 +73,7 @@ def test_the_provider_is_the_one_that_the_model_was_measured_on(
     available = ["TensorrtExecutionProvider", "CUDAExecutionProvider", *CPU]
     monkeypatch.setattr(drop_in, "has_cuda", lambda: has_device)
     metadata = {} if wanted is None else {drop_in.PROVIDER_KEY: wanted}
-    assert drop_in._default_providers(metadata, available) == expected
+    assert drop_in._with_device(drop_in._default_providers(metadata, available)) == expected
 
 
 def test_nothing_is_printed_where_there_is_no_device(path: Path, capfd: pytest.CaptureFixture[str]) -> None:
@@ -81,6 +81,18 @@ def test_nothing_is_printed_where_there_is_no_device(path: Path, capfd: pytest.C
         pytest.skip("there is a CUDA driver here")
     write(path, {})
     assert load(path).get_providers() == CPU
+    assert capfd.readouterr() == ("", "")
+
+
+def test_a_provider_without_a_device_is_left_out_where_another_is_named(
+    path: Path, capfd: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(drop_in, "has_cuda", lambda: False)
+    monkeypatch.setattr("onnxruntime.get_available_providers", lambda: ["CUDAExecutionProvider", *CPU])
+    write(path, {})
+    assert load(path, [("CUDAExecutionProvider", {"device_id": 0}), *CPU]).get_providers() == CPU
+    with pytest.raises(ProviderError, match="there is no CUDA device; add CPUExecutionProvider"):
+        load(path, ["CUDAExecutionProvider"])
     assert capfd.readouterr() == ("", "")
 
 
