@@ -20,7 +20,7 @@ import numpy as np
 
 from bench.documents import write_results
 from rl.config import DEFAULT, TrainConfig, read_config
-from rl.train import train
+from rl.training import train
 from rl.training_env import source_of
 
 if TYPE_CHECKING:

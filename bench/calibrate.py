@@ -21,12 +21,12 @@ import numpy as np
 from typing_extensions import override
 
 from bench.documents import git, write_document
-from eqsat.cost.database import PriceDatabase
-from eqsat.cost.micro import Cluster, MicroMaker
-from eqsat.cost.pricing import VIEWS, Pricer
-from eqsat.cost.roofline import kernel
 from eqsat.egraph.enode import OPAQUE, STRUCTURE
 from eqsat.egraph.session import Session
+from eqsat.prices.database import PriceDatabase
+from eqsat.prices.micro import Cluster, MicroMaker
+from eqsat.prices.pricing import VIEWS, Pricer
+from eqsat.prices.roofline import kernel
 from eqsat.runtime.runtime import Runtime
 from eqsat.runtime.settings import CPU_PROVIDER, SessionSettings
 from rl.env import EGraphEnv, Settings

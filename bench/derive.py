@@ -37,7 +37,7 @@ from ir.availability import available_operators
 from ir.reader import read
 
 if TYPE_CHECKING:
-    from eqsat.cost.problem import PricedProblem
+    from eqsat.prices.problem import PricedProblem
     from ir.graph import Graph
 
 PUBLISHED: Final = Path(__file__).parents[2] / "shared" / "data" / "taso" / "graph_subst.json"

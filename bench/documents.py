@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any, Final
 import torch
 
 from eqsat.runtime.devices import cpu_name
-from eqsat.versions import installed_versions
+from eqsat.text.versions import installed_versions
 from ir.atomic_file import write_text
 
 if TYPE_CHECKING:

@@ -31,7 +31,7 @@ from rl.families.regimes import Regime
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
-    from eqsat.cost.beliefs import Kernel
+    from eqsat.prices.beliefs import Kernel
     from rl.comparison.ledger import PriceBook
     from rl.tasks import Task
 

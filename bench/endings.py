@@ -22,7 +22,7 @@ from bench.documents import ONNX_RUNTIMES, write_results
 from bench.learners import Effort, add_flags, exported_task, model_free_config
 from bench.models import UnknownModelError, UnsupportedVariantError
 from eqsat.errors import EqsatError
-from rl import train as model_free
+from rl import training as model_free
 from rl.checkpoint import load
 from rl.comparison.command import say
 from rl.comparison.device import Device

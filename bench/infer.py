@@ -30,19 +30,19 @@ from rich.console import Console
 from rich.table import Table
 
 from bench.documents import ONNX_RUNTIMES, made_with, write_document
-from eqsat.cost.database import PriceDatabase
-from eqsat.cost.pricing import Pricer
+from eqsat.authoring.inference import Inference, Proposal, Question, infer
+from eqsat.authoring.inference.derivation import Effort, derived, derived_instances
+from eqsat.authoring.soundness.closure import companions, only, standing_free
+from eqsat.authoring.soundness.parts import together
+from eqsat.egglog.schema import SORT_OF_KIND
 from eqsat.egraph.enode import CONS, CONST, INPUT, NIL, ENode
-from eqsat.egraph.schema import SORT_OF_KIND
 from eqsat.egraph.session import Session
+from eqsat.prices.database import PriceDatabase
+from eqsat.prices.pricing import Pricer
 from eqsat.rules import RuleBook, RuleKind, load_rules
 from eqsat.rules.instances import Apply, Name, Precision, draw
 from eqsat.runtime import Runtime
 from eqsat.runtime.settings import SessionSettings
-from eqsat.soundness.closure import companions, only, standing_free
-from eqsat.soundness.parts import together
-from eqsat.synthesis import Inference, Proposal, Question, infer
-from eqsat.synthesis.derivation import Effort, derived, derived_instances
 from ir.availability import available_operators
 from ir.operators import OPERATORS
 

@@ -1,7 +1,7 @@
 """Measures what beliefs of prices begin with: ``python -m bench.kernels [--models NAMES] [--json FILE]``.
 
 The e-graphs of some exports are grown and priced, and some prices of each kernel, far apart in size, are written to the
-package, see :mod:`eqsat.cost.reference`.
+package, see :mod:`eqsat.prices.reference`.
 """
 
 from __future__ import annotations
@@ -19,12 +19,12 @@ from bench.documents import ONNX_RUNTIMES, write_results
 from bench.learners import add_flags, exported_task
 from bench.models import UnknownModelError, UnsupportedVariantError
 from bench.repricing import grown
-from eqsat.cost import reference
-from eqsat.cost.beliefs import KERNEL_VERSION, Kernel
-from eqsat.cost.micro import MicroMaker
-from eqsat.cost.problem import lay_out
 from eqsat.egraph.session import Session
 from eqsat.errors import EqsatError
+from eqsat.prices import reference
+from eqsat.prices.beliefs import KERNEL_VERSION, Kernel
+from eqsat.prices.micro import MicroMaker
+from eqsat.prices.problem import lay_out
 from eqsat.runtime.settings import CPU_PROVIDER
 from rl.comparison.command import say
 from rl.comparison.device import Device

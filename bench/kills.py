@@ -34,7 +34,7 @@ from typing import Final
 import onnx
 import psutil
 
-from eqsat.temporary import PREFIX
+from eqsat.isolation.temporary import PREFIX
 
 SIGNALS: Final = (
     signal.SIGINT, signal.SIGTERM, signal.SIGHUP, signal.SIGQUIT, signal.SIGUSR1, signal.SIGALRM, signal.SIGKILL,

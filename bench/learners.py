@@ -22,7 +22,7 @@ from bench.models import export
 from eqsat.egraph.session import Session
 from eqsat.search.interface import SearchBudget
 from rl import checkpoint as policies
-from rl import train as model_free
+from rl import training as model_free
 from rl.comparison.attempts import Attempt, Contender, Limits, Moment
 from rl.comparison.contenders import PolicyContender, SearchContender, arena_of
 from rl.comparison.ledger import Ledger, clock_without_measuring

@@ -22,20 +22,20 @@ import numpy as np
 from bench.documents import ONNX_RUNTIMES, write_results
 from bench.learners import exported_task
 from bench.models import UnknownModelError, UnsupportedVariantError
-from eqsat.cost.micro import MicroMaker
-from eqsat.cost.pricing import micro_or_price
-from eqsat.cost.problem import lay_out
 from eqsat.egraph.session import Session
 from eqsat.errors import EqsatError
 from eqsat.extraction.cpsat import solve
 from eqsat.extraction.problem import forbid, select
+from eqsat.prices.micro import MicroMaker
+from eqsat.prices.pricing import micro_or_price
+from eqsat.prices.problem import lay_out
 from rl.comparison.command import say
 from rl.comparison.device import Device
 from rl.families.regimes import Regime
 
 if TYPE_CHECKING:
-    from eqsat.cost.problem import Layout, PricedProblem
     from eqsat.extraction.problem import ExtractionProblem, Selection
+    from eqsat.prices.problem import Layout, PricedProblem
 
 MODELS: Final = ("roberta-2l", "vit-2l", "gpt2-2l")
 MAX_ROUNDS: Final = 6

@@ -34,10 +34,10 @@ from bench.documents import ONNX_RUNTIMES, write_results
 from bench.robust import damage, victim
 from bench.robust.databases import DATABASES, UNTOUCHED
 from bench.robust.whole import DEFAULT_BUDGET_S, End, Place, runs, same_outputs
+from eqsat.api.supervisor import Isolation, supervise
 from eqsat.errors import INTERRUPTED_EXIT_CODE, BudgetError, EqsatError, ModelError, UsageError
-from eqsat.job import Budget, Job
+from eqsat.pipeline.job import Budget, Job
 from eqsat.runtime import MeasurementError, Runtime
-from eqsat.supervisor import Isolation, supervise
 
 DAMAGED_BUDGET_S: Final = 3.0
 SAVED_EVERY: Final = 50

@@ -10,9 +10,9 @@ from typing import Final
 
 import typer
 
-from eqsat.ruletools import operators
-from eqsat.ruletools.page import COMMAND, rules_page
-from eqsat.run import app
+from eqsat.authoring.tools import operators
+from eqsat.authoring.tools.page import COMMAND, rules_page
+from eqsat.cli.run import app
 
 ROOT: Final = Path(__file__).parents[1]
 FLAGS_PAGE: Final = ROOT / "docs" / "command-line.md"

@@ -16,8 +16,10 @@ from __future__ import annotations
 import importlib
 from typing import TYPE_CHECKING, Final
 
+from eqsat.text.versions import __version__
+
 if TYPE_CHECKING:
-    from eqsat.api import InterruptedRun, Result, load, optimize
+    from eqsat.api.interface import InterruptedRun, Result, load, optimize
     from eqsat.errors import (
         BudgetError,
         EqsatError,
@@ -27,11 +29,9 @@ if TYPE_CHECKING:
         UsageError,
         VerificationError,
     )
-    from eqsat.events import Event
-    from eqsat.job import Budget
-    from eqsat.report import Report
-
-__version__ = "0.1.0"
+    from eqsat.pipeline.events import Event
+    from eqsat.pipeline.job import Budget
+    from eqsat.pipeline.report import Report
 
 __all__ = [
     "Budget",
@@ -46,12 +46,13 @@ __all__ = [
     "RulesError",
     "UsageError",
     "VerificationError",
+    "__version__",
     "load",
     "optimize",
 ]
 
 _HOMES: Final = {
-    "eqsat.api": ("InterruptedRun", "Result", "load", "optimize"),
+    "eqsat.api.interface": ("InterruptedRun", "Result", "load", "optimize"),
     "eqsat.errors": (
         "BudgetError",
         "EqsatError",
@@ -61,9 +62,9 @@ _HOMES: Final = {
         "UsageError",
         "VerificationError",
     ),
-    "eqsat.events": ("Event",),
-    "eqsat.job": ("Budget",),
-    "eqsat.report": ("Report",),
+    "eqsat.pipeline.events": ("Event",),
+    "eqsat.pipeline.job": ("Budget",),
+    "eqsat.pipeline.report": ("Report",),
 }
 _HOME_OF: Final = {name: home for home, names in _HOMES.items() for name in names}
 

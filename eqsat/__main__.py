@@ -2,16 +2,12 @@
 
 from __future__ import annotations
 
-from eqsat.start import begin
+from eqsat.cli.start import command
 
 
 def main() -> None:
     """Run the ``eqsat`` command and end this process with its exit code."""
-    begin()
-    from eqsat.console import app
-    from eqsat.face import call, end
-
-    end(call(app))
+    command("eqsat.cli.console", "eqsat")
 
 
 if __name__ == "__main__":

@@ -19,6 +19,9 @@ if TYPE_CHECKING:
     from collections.abc import Mapping
     from pathlib import Path
 
+METADATA_PREFIX: Final = "eqsat."
+"""What every key that is ours begins with."""
+
 _METADATA_FIELD: Final = onnx.ModelProto.METADATA_PROPS_FIELD_NUMBER
 _KEY_FIELD: Final = onnx.StringStringEntryProto.KEY_FIELD_NUMBER
 _VALUE_FIELD: Final = onnx.StringStringEntryProto.VALUE_FIELD_NUMBER

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Final
 import onnx
 import onnx_ir
 from google.protobuf.message import DecodeError
+from onnx import ModelProto
 
 from ir.atomic_file import replacing
 from ir.errors import InvalidModelError, UnsupportedModelError
@@ -25,6 +26,7 @@ if TYPE_CHECKING:
 __all__ = [
     "MAX_PROTO_BYTES",
     "ModelFile",
+    "ModelProto",
     "copy_model",
     "external_files",
     "load_model",

@@ -6,17 +6,16 @@ What learns is imported only where it is needed: most e-graphs are complete befo
 from __future__ import annotations
 
 from dataclasses import dataclass, replace
-from functools import partial
 from typing import TYPE_CHECKING, Final, final
 
 from typing_extensions import override
 
 from eqsat.errors import UsageError
-from eqsat.extras import MissingExtraError, learning
 from eqsat.search.interface import Arena, Outcome, Search, SearchBudget, StopReason
 from eqsat.search.restarts import Restarts, cheapest
 from eqsat.search.saturation import Saturate
-from eqsat.suggest import did_you_mean
+from eqsat.text.extras import MissingExtraError
+from eqsat.text.suggest import did_you_mean
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
@@ -27,26 +26,6 @@ LEAST_S: Final = 3.0
 
 OPTIONS: Final = frozenset({"policy", "width", "restarts"})
 """Options of the searches ``ppo`` and ``auto``."""
-
-
-def auto(options: Mapping[str, str]) -> Search:
-    """Return the search that chooses, from its options; they are those of :func:`rl.search_options.ppo`.
-
-    Raises:
-        UsageError: There is no such option, or it is wrong.
-    """
-    check_options("auto", options)
-    if options:
-        learned = _learned(options)  # what was given is checked, though it may not be needed
-        return Auto(make_learned=lambda: learned)
-    return Auto(make_learned=partial(_learned, options))
-
-
-def _learned(options: Mapping[str, str]) -> Search:
-    with learning("the agent"):
-        from rl.search_options import ppo
-
-    return ppo(options)
 
 
 def check_options(search: str, options: Mapping[str, str]) -> None:

@@ -11,9 +11,8 @@ from typing import TYPE_CHECKING, Any, Final, TypeVar
 
 from eqsat.errors import UsageError
 from eqsat.runtime.settings import CPU_PROVIDER
-from eqsat.suggest import did_you_mean
+from eqsat.text.suggest import did_you_mean
 from rl.network import NetworkConfig
-from rl.ppo import PpoConfig
 
 if TYPE_CHECKING:
     from _typeshed import DataclassInstance
@@ -22,6 +21,37 @@ DEFAULT: Final = Path(__file__).parent / "default.toml"
 """The settings that the shipped policy was trained with."""
 
 _Table = TypeVar("_Table", bound="DataclassInstance")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class PpoConfig:
+    """How a policy is made better.
+
+    Attributes:
+        learning_rate: Of Adam, at the start; it falls to zero on a line.
+        lambda_: Of the advantage estimates.
+        clip: How far the ratio of probabilities may move.
+        entropy_start: Weight of the entropy at the start.
+        entropy_end: Weight of the entropy at the end.
+        value_weight: Weight of the value's loss.
+        max_grad_norm: Gradients are scaled down to this length.
+        num_epochs: Passes over the steps of one update, at most.
+        minibatch_enodes: E-nodes of one minibatch, at least one observation.
+        minibatch_size: Observations of one minibatch, at most.
+        target_kl: The update ends early where the policy has moved farther than 1.5 times this.
+    """
+
+    learning_rate: float = 1e-3
+    lambda_: float = 0.95
+    clip: float = 0.2
+    entropy_start: float = 0.01
+    entropy_end: float = 0.001
+    value_weight: float = 0.5
+    max_grad_norm: float = 0.5
+    num_epochs: int = 3
+    minibatch_enodes: int = 30_000
+    minibatch_size: int = 64
+    target_kl: float = 0.03
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

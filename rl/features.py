@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Final, final
 
 import numpy as np
 
-from eqsat.egraph.schema import HANDLES
+from eqsat.egglog.schema import HANDLES
 from rl.columns import COUNT_SCALE, LOG_SCALE, NUM_OWN, NUM_STATIC, NUM_TYPE, enode_row, rule_features, type_row
 from rl.observation import (
     FIRST_CANDIDATE,

@@ -10,9 +10,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING, final
 
 from rl.checkpoint import load
-from rl.config import EpisodeConfig, TrainConfig
-from rl.ppo import PpoConfig
-from rl.train import train
+from rl.config import EpisodeConfig, PpoConfig, TrainConfig
+from rl.training import train
 from rl.training_env import TaskSplit
 
 if TYPE_CHECKING:

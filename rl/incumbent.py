@@ -8,10 +8,10 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from eqsat.cost.micro import Cluster
 from eqsat.egraph.enode import ENode
 from eqsat.extraction.greedy import greedy_dag
 from eqsat.extraction.problem import select
+from eqsat.prices.micro import Cluster
 
 if TYPE_CHECKING:
     from collections.abc import Sequence

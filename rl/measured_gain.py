@@ -11,8 +11,8 @@ from typing import TYPE_CHECKING, Final, final
 import numpy as np
 from typing_extensions import override
 
+from eqsat.egraph.build import build, discard
 from eqsat.extraction.problem import NoSelectionError
-from eqsat.finalists.build import build, discard
 from eqsat.runtime.errors import MeasurementError
 from eqsat.runtime.measurements import Contender
 from eqsat.runtime.runtime import Runtime

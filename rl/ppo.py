@@ -16,6 +16,7 @@ import torch
 from torch import Tensor, nn
 
 from rl.batch import collate
+from rl.config import PpoConfig
 from rl.losses import approximate_kl, clip_fraction, linear_schedule, policy_loss, value_loss
 from rl.packing import PackedObservation, unpack
 from rl.returns import explained_variance, gae, normalised, td_errors
@@ -25,37 +26,6 @@ if TYPE_CHECKING:
     from rl.batch import Batch
     from rl.network import Network
     from rl.rollout import Episode
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class PpoConfig:
-    """How a policy is made better.
-
-    Attributes:
-        learning_rate: Of Adam, at the start; it falls to zero on a line.
-        lambda_: Of the advantage estimates.
-        clip: How far the ratio of probabilities may move.
-        entropy_start: Weight of the entropy at the start.
-        entropy_end: Weight of the entropy at the end.
-        value_weight: Weight of the value's loss.
-        max_grad_norm: Gradients are scaled down to this length.
-        num_epochs: Passes over the steps of one update, at most.
-        minibatch_enodes: E-nodes of one minibatch, at least one observation.
-        minibatch_size: Observations of one minibatch, at most.
-        target_kl: The update ends early where the policy has moved farther than 1.5 times this.
-    """
-
-    learning_rate: float = 1e-3
-    lambda_: float = 0.95
-    clip: float = 0.2
-    entropy_start: float = 0.01
-    entropy_end: float = 0.001
-    value_weight: float = 0.5
-    max_grad_norm: float = 0.5
-    num_epochs: int = 3
-    minibatch_enodes: int = 30_000
-    minibatch_size: int = 64
-    target_kl: float = 0.03
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

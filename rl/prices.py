@@ -7,12 +7,12 @@ from typing import TYPE_CHECKING, Protocol, final
 
 from typing_extensions import override
 
-from eqsat.cost.roofline import roofline_us
+from eqsat.prices.roofline import roofline_us
 
 if TYPE_CHECKING:
-    from eqsat.cost.micro import Cluster, MicroMaker
-    from eqsat.cost.pricing import Pricer
     from eqsat.egraph.session import Session
+    from eqsat.prices.micro import Cluster, MicroMaker
+    from eqsat.prices.pricing import Pricer
 
 
 class PriceSource(Protocol):

@@ -14,9 +14,9 @@ from rl.offers import Offers
 from rl.tracker import Snapshot, Tracker
 
 if TYPE_CHECKING:
-    from eqsat.cost.problem import PricedProblem
     from eqsat.egraph.groups import Group
     from eqsat.extraction.problem import Selection
+    from eqsat.prices.problem import PricedProblem
     from ir.graph import Graph
     from rl.observation import Observation
     from rl.tasks import Task

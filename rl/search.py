@@ -20,8 +20,8 @@ from rl.scene import Scene
 from rl.tasks import Task
 
 if TYPE_CHECKING:
-    from eqsat.cost.micro import Cluster, MicroMaker
     from eqsat.egraph.session import Session
+    from eqsat.prices.micro import Cluster, MicroMaker
     from eqsat.search.interface import Surroundings
     from rl.checkpoint import Checkpoint
     from rl.scene import Look

@@ -1,7 +1,7 @@
 """Follows one session from step to step: what it works out for an e-node, it works out once.
 
-The extraction problem is that of :func:`eqsat.cost.problem.build_problem`, but e-classes keep their handles as numbers.
-A step costs a walk over the e-graph and the prices of what is new.
+The extraction problem is that of :func:`eqsat.prices.problem.build_problem`, but e-classes keep their handles as
+numbers. A step costs a walk over the e-graph and the prices of what is new.
 """
 
 from __future__ import annotations
@@ -11,13 +11,13 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, final
 
-from eqsat.cost.clusters import ClusterFinder
-from eqsat.cost.fusions import FUSIONS
-from eqsat.cost.micro import Cluster, MicroMaker
-from eqsat.cost.problem import FOLDED_US, MAX_FOLDED_BYTES, PricedProblem
 from eqsat.egraph.enode import CONST, STRUCTURE, ENode
 from eqsat.egraph.mirror import LIST
 from eqsat.extraction.problem import ExtractionProblem
+from eqsat.prices.clusters import ClusterFinder
+from eqsat.prices.fusions import FUSIONS
+from eqsat.prices.micro import Cluster, MicroMaker
+from eqsat.prices.problem import FOLDED_US, MAX_FOLDED_BYTES, PricedProblem
 from ir.data_types import itemsize
 from ir.types import TensorType
 

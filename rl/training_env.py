@@ -11,7 +11,7 @@ from functools import cache, partial
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from eqsat.arguments import parse_input_shapes
+from eqsat.text.arguments import parse_input_shapes
 from rl.env import EGraphEnv, Settings
 from rl.rewards import ExactGain, FinalGain, Rewards
 from rl.tasks import Task, read_task

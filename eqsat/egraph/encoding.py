@@ -8,8 +8,8 @@ from typing import TYPE_CHECKING, Final
 
 import numpy as np
 
+from eqsat.egglog.commands import assert_fact, call, float_lit, int_lit, set_value
 from eqsat.egraph.constant_facts import has_equal_halves, has_equal_pairs, range_of, triangle_of
-from eqsat.egraph.egglog import assert_fact, call, float_lit, int_lit, set_value
 from eqsat.egraph.enode import ABSENT, CONS, CONST, INPUT, NIL, OPAQUE, OUT, ENode
 from eqsat.egraph.expressions import class_term
 from eqsat.egraph.mirror import TENSOR
@@ -17,8 +17,8 @@ from ir.operators import OPERATORS
 from ir.types import TensorType
 
 if TYPE_CHECKING:
+    from eqsat.egglog.commands import Call, Command
     from eqsat.egraph.constant_facts import Range
-    from eqsat.egraph.egglog import Call, Command
     from eqsat.egraph.mirror import Draft, Mirror
     from ir.graph import Constant, Graph, Node
 

@@ -4,16 +4,16 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, final
 
-from eqsat.egraph.egglog import call, float_lit, int_lit, string_lit
+from eqsat.egglog.commands import call, float_lit, int_lit, string_lit
+from eqsat.egglog.schema import HANDLES, SORT_OF_KIND
 from eqsat.egraph.enode import CONST, INPUT, OPAQUE, OUT, ENode
-from eqsat.egraph.schema import HANDLES, SORT_OF_KIND
 from eqsat.rules.signatures import Role
 from ir.operators import OPERATORS
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
-    from eqsat.egraph.egglog import Call, EGraph, Expr, FrozenFunction, Value
+    from eqsat.egglog.commands import Call, EGraph, Expr, FrozenFunction, Value
     from eqsat.rules.signatures import Signatures
     from ir.graph import AttributeValue
 

@@ -9,8 +9,8 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final
 
+from eqsat.egglog.schema import HANDLES
 from eqsat.egraph.enode import CONST
-from eqsat.egraph.schema import HANDLES
 
 if TYPE_CHECKING:
     from collections.abc import Hashable, Sequence

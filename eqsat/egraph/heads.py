@@ -12,7 +12,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final, TypeAlias, cast
 
-from eqsat.egraph.egglog import (
+from eqsat.egglog.commands import (
     SPAN,
     ActionCommand,
     Call,
@@ -26,15 +26,15 @@ from eqsat.egraph.egglog import (
     call,
     set_value,
 )
+from eqsat.egglog.schema import HANDLES
 from eqsat.egraph.enode import ENode
 from eqsat.egraph.expressions import attribute_term, class_term
-from eqsat.egraph.schema import HANDLES
 from ir.types import TensorType
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from eqsat.egraph.egglog import Action, Command, Expr
+    from eqsat.egglog.commands import Action, Command, Expr
     from eqsat.egraph.mirror import Draft
     from eqsat.rules.signatures import Signature, Signatures
     from ir.graph import AttributeValue

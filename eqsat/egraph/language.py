@@ -6,8 +6,8 @@ from dataclasses import dataclass
 from threading import Lock
 from typing import TYPE_CHECKING, Final, final
 
-from eqsat.egraph.egglog import SPAN, EGraph, Location, UnstableCombinedRuleset, new_egraph, parse, run
-from eqsat.egraph.schema import fact_rules_text, schema_text
+from eqsat.egglog.commands import SPAN, EGraph, Location, UnstableCombinedRuleset, new_egraph, parse, run
+from eqsat.egglog.schema import fact_rules_text, schema_text
 from eqsat.rules.gate import Program, declare, gate
 from eqsat.rules.relevance import relevant
 from ir.operators import OPERATORS
@@ -15,7 +15,7 @@ from ir.operators import OPERATORS
 if TYPE_CHECKING:
     from collections.abc import Iterable, Set
 
-    from eqsat.egraph.egglog import Command
+    from eqsat.egglog.commands import Command
     from eqsat.rules.book import RuleBook
 
 NEAR_SMALLEST: Final = 1e-3

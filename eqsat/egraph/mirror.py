@@ -10,16 +10,16 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Final, final
 
-from eqsat.egraph.egglog import set_value
+from eqsat.egglog.commands import set_value
+from eqsat.egglog.schema import HANDLES
 from eqsat.egraph.enode import ABSENT, CONS, NIL, OPAQUE, OUT, ClassType, ENode
 from eqsat.egraph.expressions import attribute_term, class_term, enode_term
-from eqsat.egraph.schema import HANDLES
 from ir.inference import TypeInferenceError
 from ir.operators import OPERATORS
 from ir.types import TensorType
 
 if TYPE_CHECKING:
-    from eqsat.egraph.egglog import Command
+    from eqsat.egglog.commands import Command
     from ir.inference import TypeInference
 
 TENSOR: Final = "Tensor"

@@ -11,7 +11,7 @@ from collections import Counter
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final, final
 
-from eqsat.egraph.egglog import (
+from eqsat.egglog.commands import (
     Location,
     RunScheduleOutput,
     parse,
@@ -19,13 +19,13 @@ from eqsat.egraph.egglog import (
     run_once,
     saturate,
 )
+from eqsat.egglog.schema import HANDLES
 from eqsat.egraph.encoding import UNTYPED, Encoding, encode
 from eqsat.egraph.enode import ClassType, ENode
 from eqsat.egraph.expressions import ValueReader
 from eqsat.egraph.heads import IllTypedError, UndefinedError, are_compatible, describe, evaluate_head
 from eqsat.egraph.language import FIND, language_of
 from eqsat.egraph.mirror import Mirror, UntypedError, naming_commands, sort_of
-from eqsat.egraph.schema import HANDLES
 from eqsat.egraph.view import Candidate, NewRow, View
 from eqsat.rules.gate import NOOP, GatedRule
 from eqsat.rules.signatures import UNIT, Role
@@ -35,7 +35,7 @@ from ir.types import TensorType
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Mapping, Sequence
 
-    from eqsat.egraph.egglog import Command, FrozenFunction
+    from eqsat.egglog.commands import Command, FrozenFunction
     from eqsat.egraph.heads import Binding
     from eqsat.rules.book import RuleBook
     from ir.graph import Graph, Node

@@ -10,13 +10,13 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, cast, final
 
+from eqsat.egglog.schema import HANDLES
 from eqsat.egraph.enode import ENode
-from eqsat.egraph.schema import HANDLES
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
-    from eqsat.egraph.egglog import FrozenFunction, FrozenRow, Value
+    from eqsat.egglog.commands import FrozenFunction, FrozenRow, Value
     from eqsat.egraph.expressions import ValueReader
     from eqsat.egraph.heads import Binding
     from eqsat.rules.gate import GatedRule

@@ -1,12 +1,8 @@
-"""``python -m eqsat.rules``: the workflow of the person who writes rules."""
+"""``python -m eqsat.rules`` is ``eqsat rules``: a command, which stands above this package and is looked up by name."""
 
 from __future__ import annotations
 
-from eqsat.start import begin
+import importlib
 
 if __name__ == "__main__":
-    begin()
-    from eqsat.face import call, end
-    from eqsat.rules_cli import app
-
-    end(call(app, name="python -m eqsat.rules"))
+    importlib.import_module("eqsat.cli.start").command("eqsat.cli.rules", "python -m eqsat.rules")

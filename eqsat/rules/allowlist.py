@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from typing import TypeAlias
 
-from eqsat.egraph.egglog import (
+from eqsat.egglog.commands import (
     Action,
     AddRuleset,
     BiRewriteCommand,

@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
-from eqsat.egraph.egglog import Call, Eq, Expr, Fact_, Lit, Location, Var
+from eqsat.egglog.commands import Call, Eq, Expr, Fact_, Lit, Location, Var
 from eqsat.errors import RulesError
 from eqsat.rules.signatures import PRIMITIVES, Role, Signatures
 from eqsat.rules.terms import body_terms, place, variables

@@ -12,13 +12,12 @@ from typing import TypeVar
 
 from typing_extensions import override
 
-import eqsat
-from eqsat.egraph.egglog import AddRuleset, FunctionCommand, Location, Relation, new_egraph
+from eqsat.egglog.commands import AddRuleset, FunctionCommand, Location, Relation, new_egraph
 from eqsat.errors import RulesError, UsageError
 from eqsat.rules.allowlist import parse_form
 from eqsat.rules.rule import FloatClass, Rule, RuleKind, rules_of
 from eqsat.rules.text import read, split
-from eqsat.suggest import did_you_mean
+from eqsat.text.suggest import did_you_mean
 from ir.operators import OPERATORS
 
 
@@ -142,7 +141,7 @@ _Named = TypeVar("_Named", Rule, Declaration)
 
 def shipped_rules_path() -> Path:
     """Return the rules file that ships: beside the package in a checkout, inside it once installed."""
-    package = Path(eqsat.__file__).parent
+    package = Path(__file__).parents[1]
     installed = package / "rules.egg"
     return installed if installed.exists() else package.parent / "rules.egg"
 

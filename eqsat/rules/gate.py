@@ -21,7 +21,7 @@ from collections.abc import Set as AbstractSet
 from dataclasses import dataclass
 from typing import Final
 
-from eqsat.egraph.egglog import (
+from eqsat.egglog.commands import (
     SPAN,
     Action,
     AddRuleset,
@@ -45,7 +45,7 @@ from eqsat.egraph.egglog import (
     run,
     var,
 )
-from eqsat.egraph.egglog import Rule as EgglogRule
+from eqsat.egglog.commands import Rule as EgglogRule
 from eqsat.errors import RulesError
 from eqsat.rules.atoms import check_grounded
 from eqsat.rules.book import Declaration, RuleBook

@@ -16,7 +16,7 @@ from __future__ import annotations
 import re
 from dataclasses import dataclass
 
-from eqsat.egraph.egglog import Location
+from eqsat.egglog.commands import Location
 from eqsat.errors import RulesError
 from eqsat.rules.text import Form
 

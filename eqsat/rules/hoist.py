@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from eqsat.egraph.egglog import Action, Call, Eq, Expr, Fact_, Let, Lit, Var
+from eqsat.egglog.commands import Action, Call, Eq, Expr, Fact_, Let, Lit, Var
 from eqsat.rules.signatures import PRIMITIVES, Role, Signatures
 from eqsat.rules.terms import lets, map_action, subterms
 

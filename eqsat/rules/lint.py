@@ -9,7 +9,7 @@ from enum import Enum, auto
 
 from typing_extensions import override
 
-from eqsat.egraph.egglog import Action, Call, Expr, Location, Union, Var
+from eqsat.egglog.commands import Action, Call, Expr, Location, Union, Var
 from eqsat.rules.atoms import Atoms
 from eqsat.rules.rule import Rule, RuleKind
 from eqsat.rules.signatures import Signatures

@@ -6,7 +6,7 @@ from collections.abc import Set as AbstractSet
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
-from eqsat.egraph.egglog import Call
+from eqsat.egglog.commands import Call
 from eqsat.rules.rule import RuleKind
 from eqsat.rules.terms import action_terms, body_terms, calls, head_terms
 from ir.operators import OPERATORS

@@ -6,7 +6,7 @@ import re
 from dataclasses import dataclass
 from enum import StrEnum
 
-from eqsat.egraph.egglog import (
+from eqsat.egglog.commands import (
     SPAN,
     Action,
     BiRewriteCommand,

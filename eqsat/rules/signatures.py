@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 from enum import Enum, auto
 from types import MappingProxyType
 
-from eqsat.egraph.egglog import (
+from eqsat.egglog.commands import (
     AddRuleset,
     Command,
     Constructor,

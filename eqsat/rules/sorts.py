@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from eqsat.egraph.egglog import (
+from eqsat.egglog.commands import (
     Action,
     Bool,
     Call,
@@ -24,11 +24,11 @@ from eqsat.egraph.egglog import (
     Union,
     Var,
 )
-from eqsat.egraph.schema import form
+from eqsat.egglog.schema import form
 from eqsat.errors import RulesError
 from eqsat.rules.signatures import PRIMITIVES, UNIT, Primitive, Signatures
 from eqsat.rules.terms import action_terms, body_terms, head_terms, place, variables
-from eqsat.suggest import did_you_mean
+from eqsat.text.suggest import did_you_mean
 from ir.operators import OPERATORS
 
 NUMBERS = frozenset({"i64", "f64"})

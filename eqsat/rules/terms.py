@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator
 
-from eqsat.egraph.egglog import (
+from eqsat.egglog.commands import (
     Action,
     Call,
     Change,

@@ -12,7 +12,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
-from eqsat.egraph.egglog import Location
+from eqsat.egglog.commands import Location
 from eqsat.errors import RulesError
 
 MAX_FILE_BYTES = 2 * 1024**2

@@ -14,7 +14,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping, Sequence
 from typing import TYPE_CHECKING, Final
 
-from eqsat.egraph.egglog import Call, Eq, Expr, Expr_, Fact, Fact_, Int, Lit, Var, call, int_lit
+from eqsat.egglog.commands import Call, Eq, Expr, Expr_, Fact, Fact_, Int, Lit, Var, call, int_lit
 
 if TYPE_CHECKING:
     from eqsat.rules.rule import Rule

@@ -13,7 +13,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from collections.abc import Set as AbstractSet
 
-from eqsat.egraph.egglog import (
+from eqsat.egglog.commands import (
     SPAN,
     Action,
     Call,

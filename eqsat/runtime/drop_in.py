@@ -10,16 +10,17 @@ from eqsat.errors import ModelError, ProviderError
 from eqsat.runtime.devices import NVIDIA_PROVIDERS, has_cuda
 from eqsat.runtime.settings import CPU_PROVIDER, OptimizationLevel
 from eqsat.runtime.telemetry import switch_off
-from eqsat.suggest import did_you_mean
+from eqsat.text.suggest import did_you_mean
 
 if TYPE_CHECKING:
     import onnxruntime
+    from onnxruntime import InferenceSession
 
 LEVEL_KEY = "eqsat.graph_optimization_level"
 """Metadata key of the :class:`~eqsat.runtime.settings.OptimizationLevel` a model was tuned for."""
 
 PROVIDER_KEY = "eqsat.provider"
-"""Metadata key of the execution provider a model was measured on, see :mod:`eqsat.provenance`."""
+"""Metadata key of the execution provider a model was measured on, see :mod:`eqsat.pipeline.provenance`."""
 
 DISABLED_OPTIMIZERS_KEY = "eqsat.disabled_optimizers"
 """Metadata key of the ONNX Runtime optimizers a model was tuned without, separated by commas."""
@@ -32,7 +33,7 @@ def load(
     threads: int = 0,
     custom_ops: Sequence[str | Path] = (),
     options: onnxruntime.SessionOptions | None = None,
-) -> onnxruntime.InferenceSession:
+) -> InferenceSession:
     """Open a model with the session settings written into it; a model without any opens as ONNX Runtime's defaults say.
 
     ONNX Runtime's telemetry is switched off first, where this is what imports ``onnxruntime``.

@@ -10,7 +10,6 @@ from typing import Any, final
 import numpy as np
 import onnxruntime as ort
 
-from eqsat.arguments import SHORT_PROVIDERS
 from eqsat.errors import ProviderError
 from eqsat.runtime.errors import BrokenModelError, SessionFailedError, UnsupportedValueError
 from eqsat.runtime.probe import probe_model
@@ -18,7 +17,8 @@ from eqsat.runtime.refusals import fact, is_broken
 from eqsat.runtime.settings import CPU_PROVIDER, CUDA_PROVIDER, CUSTOM_OPS_FAILED, REFUSED, SessionSettings
 from eqsat.runtime.values import tensors_of
 from eqsat.runtime.wire import ELEMENT_TYPES, element_type
-from eqsat.suggest import did_you_mean
+from eqsat.text.arguments import SHORT_PROVIDERS
+from eqsat.text.suggest import did_you_mean
 
 _STATE = ort.capi.onnxruntime_pybind11_state
 ORT_ERRORS: tuple[type[Exception], ...] = (

@@ -21,9 +21,9 @@ from eqsat.search.interface import Arena, Outcome, Search, SearchBudget, StopRea
 if TYPE_CHECKING:
     from collections.abc import Set as AbstractSet
 
-    from eqsat.cost.problem import PricedProblem
     from eqsat.egraph.enode import ENode
     from eqsat.egraph.groups import Group
+    from eqsat.prices.problem import PricedProblem
 
 
 @final

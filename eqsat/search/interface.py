@@ -17,11 +17,11 @@ from eqsat.search.room import apply_within
 if TYPE_CHECKING:
     import random
 
-    from eqsat.cost.micro import Cluster, MicroMaker
-    from eqsat.cost.problem import PricedProblem
     from eqsat.egraph.enode import ENode
     from eqsat.egraph.session import Session, Size
     from eqsat.egraph.view import Candidate
+    from eqsat.prices.micro import Cluster, MicroMaker
+    from eqsat.prices.problem import PricedProblem
 
 
 class StopReason(StrEnum):

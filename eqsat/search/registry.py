@@ -19,7 +19,7 @@ from eqsat.search.interface import Search, SearchFactory
 from eqsat.search.mcts import ActionKind, Mcts
 from eqsat.search.restarts import restarts_of
 from eqsat.search.saturation import Saturate
-from eqsat.suggest import did_you_mean
+from eqsat.text.suggest import did_you_mean
 
 ENTRY_POINT_GROUP: Final = "eqsat.searches"
 

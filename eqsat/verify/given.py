@@ -26,7 +26,7 @@ from typing import Final
 import numpy as np
 
 from eqsat.errors import UsageError
-from eqsat.suggest import did_you_mean
+from eqsat.text.suggest import did_you_mean
 from ir.data_types import numpy_dtype
 from ir.graph import Graph
 from ir.interface import optional_inputs, tensor_dtype

@@ -12,7 +12,7 @@ from typing import Final
 import numpy as np
 
 from eqsat.errors import UsageError
-from eqsat.suggest import did_you_mean
+from eqsat.text.suggest import did_you_mean
 from eqsat.verify.errors import UnsupportedInputError
 from ir.graph import Graph
 from ir.interface import op_type, tensor_dtype

@@ -6,11 +6,11 @@ from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Final
 
 from eqsat.errors import UsageError
-from eqsat.job import Prices
+from eqsat.pipeline.job import Prices
 from eqsat.search.registry import make_search
-from rl.automatic import auto
 from rl.comparison.contenders import SearchContender
 from rl.search_options import ppo
+from rl.searches import auto
 from rl.world.planning import world_model
 
 if TYPE_CHECKING:

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING
 import torch
 
 from eqsat.errors import UsageError
-from eqsat.shown import plain
+from eqsat.text.shown import plain
 from ir.atomic_file import write_text
 from rl.checkpoint import load, shipped
 from rl.comparison.attempts import Limits

@@ -13,13 +13,13 @@ import numpy as np
 import torch
 from typing_extensions import override
 
-from eqsat.cost.frugal import Frugal
-from eqsat.cost.micro import MicroMaker
-from eqsat.cost.problem import lay_out
-from eqsat.cost.reference import reference_prices
 from eqsat.egraph.session import Session
 from eqsat.extraction.cpsat import solve
 from eqsat.extraction.problem import select
+from eqsat.prices.frugal import Frugal
+from eqsat.prices.micro import MicroMaker
+from eqsat.prices.problem import lay_out
+from eqsat.prices.reference import reference_prices
 from eqsat.search.interface import Arena, SearchBudget, StopReason, Surroundings
 from rl.comparison.attempts import Attempt, Contender, Limits, Moment
 from rl.comparison.ledger import Ledger, PriceBook, clock_without_measuring
@@ -31,8 +31,8 @@ from rl.tracker import Tracker
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
 
-    from eqsat.cost.problem import Layout, PricedProblem
     from eqsat.extraction.problem import ExtractionProblem, Selection
+    from eqsat.prices.problem import Layout, PricedProblem
     from eqsat.search.interface import Search
     from rl.checkpoint import Checkpoint
     from rl.comparison.ledger import Clock
@@ -78,7 +78,7 @@ def frugal_arena_of(
         session: The e-graph of its model.
         clock: Seconds on a clock that only goes forward.
         seed: Seed of every draw.
-        on_question: See :class:`~eqsat.cost.frugal.Frugal`.
+        on_question: See :class:`~eqsat.prices.frugal.Frugal`.
     """
     frugal = Frugal(
         ledger,

@@ -8,7 +8,7 @@ from dataclasses import asdict, dataclass
 from typing import TYPE_CHECKING, Any, Final
 
 from eqsat.runtime.devices import cpu_name
-from eqsat.versions import installed_versions
+from eqsat.text.versions import installed_versions
 from rl.comparison.ledger import PriceBook
 from rl.comparison.summary import median_gains, standings
 

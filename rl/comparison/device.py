@@ -5,8 +5,8 @@ from __future__ import annotations
 import time
 from typing import TYPE_CHECKING, Self, final
 
-from eqsat.cost.database import PriceDatabase
-from eqsat.cost.pricing import Pricer
+from eqsat.prices.database import PriceDatabase
+from eqsat.prices.pricing import Pricer
 from eqsat.runtime.runtime import Runtime
 from eqsat.runtime.settings import CPU_PROVIDER, SessionSettings
 from rl.prices import MeasuredPrices

@@ -12,19 +12,19 @@ from typing import TYPE_CHECKING, TypeAlias, final
 
 from typing_extensions import override
 
-from eqsat.cost.beliefs import Kernel
-from eqsat.cost.frugal import Meter
-from eqsat.cost.micro import Cluster
-from eqsat.cost.pricing import micro_or_price
-from eqsat.cost.roofline import kernel, roofline_us
+from eqsat.prices.beliefs import Kernel
+from eqsat.prices.frugal import Meter
+from eqsat.prices.micro import Cluster
+from eqsat.prices.pricing import micro_or_price
+from eqsat.prices.roofline import kernel, roofline_us
 from ir.atomic_file import write_text
 from rl.prices import PriceSource
 
 if TYPE_CHECKING:
     from pathlib import Path
 
-    from eqsat.cost.micro import MicroMaker
     from eqsat.egraph.session import Session
+    from eqsat.prices.micro import MicroMaker
 
 
 Clock: TypeAlias = "Callable[[], float]"

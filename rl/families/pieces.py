@@ -11,10 +11,10 @@ from dataclasses import replace
 from functools import cache
 from typing import TYPE_CHECKING, Final
 
+from eqsat.authoring.soundness.parts import together
 from eqsat.rules.book import load_rules
 from eqsat.rules.instances import DEFAULT_OPSET, InstanceError, Precision, draw
 from eqsat.rules.rule import RuleKind
-from eqsat.soundness.parts import together
 from rl.families.choices import chance, pick
 
 if TYPE_CHECKING:

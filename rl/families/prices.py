@@ -4,7 +4,7 @@ Training asks for millions of prices of shapes that were never measured. What a 
 
     ``start + scale * work``
 
-where ``work`` is what the roofline of :mod:`eqsat.cost.roofline` finds beyond the start of a kernel, the longer of
+where ``work`` is what the roofline of :mod:`eqsat.prices.roofline` finds beyond the start of a kernel, the longer of
 arithmetic and memory traffic, and the two numbers were fitted to measurements of that kernel at many shapes;
 ``bench.calibrate`` makes them, and ``latencies.json`` keeps them. The prices of one task are those of a made-up device:
 every kernel is faster or slower by a random factor, so that an agent has to look at prices: it cannot learn by heart
@@ -25,13 +25,13 @@ from typing import TYPE_CHECKING, Final, final
 import numpy as np
 from typing_extensions import override
 
-from eqsat.cost.pricing import flat_price
-from eqsat.cost.roofline import LAUNCH_US, kernel
+from eqsat.prices.pricing import flat_price
+from eqsat.prices.roofline import LAUNCH_US, kernel
 from rl.prices import PriceSource, TablePrices
 
 if TYPE_CHECKING:
-    from eqsat.cost.micro import Cluster, MicroMaker
     from eqsat.egraph.session import Session
+    from eqsat.prices.micro import Cluster, MicroMaker
 
 ANY: Final = "*"
 """The kernel that stands for all that were not measured."""

@@ -11,8 +11,8 @@ from typing_extensions import override
 from rl.prices import PriceSource
 
 if TYPE_CHECKING:
-    from eqsat.cost.micro import Cluster, MicroMaker
     from eqsat.egraph.session import Session
+    from eqsat.prices.micro import Cluster, MicroMaker
     from rl.tasks import Task
 
 

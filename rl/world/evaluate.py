@@ -20,7 +20,7 @@ import torch
 
 from eqsat.errors import UsageError
 from eqsat.rules.book import load_rules
-from eqsat.shown import one_line, plain
+from eqsat.text.shown import one_line, plain
 from ir.atomic_file import write_text
 from rl.env import EGraphEnv, Settings
 from rl.families import Split, make_tasks

@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Final
 
 import numpy as np
 
-from eqsat.egraph.schema import HANDLES
+from eqsat.egglog.schema import HANDLES
 
 if TYPE_CHECKING:
     from eqsat.egraph.groups import Group

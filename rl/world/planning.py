@@ -23,7 +23,7 @@ from typing_extensions import override
 from eqsat.errors import UsageError
 from eqsat.search.interface import Arena, Outcome, Search, SearchBudget
 from eqsat.search.restarts import Restarts, play_with_restarts, restarts_of
-from eqsat.suggest import did_you_mean
+from eqsat.text.suggest import did_you_mean
 from rl.checkpoint import shipped
 from rl.observation import REBASE
 from rl.policy import Policy

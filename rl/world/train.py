@@ -22,7 +22,7 @@ import numpy as np
 import torch
 
 from eqsat.errors import UsageError
-from eqsat.shown import one_line, plain
+from eqsat.text.shown import one_line, plain
 from ir.atomic_file import write_text
 from rl import checkpoint as policies
 from rl.apart import Apart

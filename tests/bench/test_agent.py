@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from bench import agent, calibrate
-from eqsat.cost.pricing import Pricer
+from eqsat.prices.pricing import Pricer
 from rl.comparison.ledger import PriceBook
 from rl.families.prices import ANY
 from rl.prices import PriceSource, TablePrices

@@ -11,7 +11,7 @@ from types import ModuleType
 import pytest
 
 from bench import kernels
-from eqsat.cost.beliefs import KERNEL_VERSION
+from eqsat.prices.beliefs import KERNEL_VERSION
 from eqsat.runtime import CPU_PROVIDER
 
 

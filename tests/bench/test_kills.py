@@ -10,8 +10,8 @@ from pathlib import Path
 import pytest
 
 from bench.kills import Counts, Place, kill, kill_many
-from tests.faces import fake_cli
-from tests.faces.conftest import make_model
+from tests.cli import fake_cli
+from tests.conftest import make_model
 
 pytestmark = pytest.mark.skipif(sys.platform != "linux", reason="reads /proc")
 

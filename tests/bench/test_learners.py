@@ -13,7 +13,7 @@ import pytest
 from bench import efficiency, learners, papers
 from bench.learners import Effort, Kind, Point, TrainedContender, Way, train
 from bench.models import find
-from eqsat.cost.beliefs import Kernel
+from eqsat.prices.beliefs import Kernel
 from rl.comparison.attempts import Limits
 from rl.comparison.ledger import PriceBook
 from rl.families.prices import CalibratedPrices, measured_fits

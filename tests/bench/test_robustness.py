@@ -18,8 +18,8 @@ from bench import robustness
 from bench.robust import damage, victim
 from bench.robust.databases import DATABASES, UNTOUCHED
 from bench.robust.whole import End, Place
-from eqsat.cost.database import PriceDatabase, PriceKey, StoredPrice
 from eqsat.errors import INTERRUPTED_EXIT_CODE
+from eqsat.prices.database import PriceDatabase, PriceKey, StoredPrice
 
 
 @pytest.fixture

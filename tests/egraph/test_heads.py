@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from eqsat.egraph.egglog import Command, EgglogError, EGraph, Location, RuleCommand, parse, run
+from eqsat.egglog.commands import Command, EgglogError, EGraph, Location, RuleCommand, parse, run
 from eqsat.egraph.expressions import ValueReader
 from eqsat.egraph.heads import UndefinedError, evaluate_head
 from eqsat.egraph.mirror import Mirror

@@ -8,8 +8,8 @@ import threading
 
 import pytest
 
-from eqsat.egraph import egglog
-from eqsat.egraph.egglog import drop_egraphs, new_egraph
+from eqsat.egglog import commands
+from eqsat.egglog.commands import drop_egraphs, new_egraph
 
 
 def test_garbage_of_another_thread_is_dropped_by_that_thread(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -24,9 +24,9 @@ def test_garbage_of_another_thread_is_dropped_by_that_thread(monkeypatch: pytest
         del cycle
         is_made.set()
         is_collected.wait(timeout=60.0)
-        left.append(len(egglog._OWNED.egraphs))
+        left.append(len(commands._OWNED.egraphs))
         drop_egraphs()
-        left.append(len(egglog._OWNED.egraphs))
+        left.append(len(commands._OWNED.egraphs))
 
     thread = threading.Thread(target=work)
     thread.start()
@@ -40,10 +40,10 @@ def test_garbage_of_another_thread_is_dropped_by_that_thread(monkeypatch: pytest
 
 def test_what_is_in_use_stays() -> None:
     drop_egraphs()
-    before = len(egglog._OWNED.egraphs)
+    before = len(commands._OWNED.egraphs)
     kept, also = new_egraph(), new_egraph()
     drop_egraphs()
-    assert egglog._OWNED.egraphs[before:] == [kept, also]
+    assert commands._OWNED.egraphs[before:] == [kept, also]
     del kept
     drop_egraphs()
-    assert egglog._OWNED.egraphs[before:] == [also]
+    assert commands._OWNED.egraphs[before:] == [also]

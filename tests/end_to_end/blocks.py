@@ -7,7 +7,7 @@ import onnx
 import onnx.helper
 import onnx.numpy_helper
 
-from tests.finalists.models import Value, make, node, weights
+from tests.pipeline.models import Value, make, node, weights
 
 
 def scalar(value: float) -> np.ndarray:

@@ -16,13 +16,13 @@ import onnx
 import pytest
 
 import eqsat
-from eqsat.provenance import content_sha256, read_provenance
-from eqsat.reasons import Why, told
-from eqsat.report import SCHEMA, Report
+from eqsat.pipeline.provenance import content_sha256, read_provenance
+from eqsat.pipeline.reasons import Why, told
+from eqsat.pipeline.report import SCHEMA, Report
 from eqsat.runtime import SessionSettings
 from tests.end_to_end import blocks
-from tests.finalists import models
-from tests.finalists.fake_runtime import FakeRuntime
+from tests.pipeline import models
+from tests.pipeline.fake_runtime import FakeRuntime
 
 TIMEOUT_S = 600.0
 

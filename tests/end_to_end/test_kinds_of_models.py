@@ -11,16 +11,17 @@ import onnx
 import pytest
 
 from eqsat.errors import ModelError, UsageError
-from eqsat.job import Job, Target
-from eqsat.optimizer import optimize
-from eqsat.reasons import Why, told
-from eqsat.report import Report, Status
+from eqsat.pipeline.job import Job, Target
+from eqsat.pipeline.optimizer import optimize
+from eqsat.pipeline.reasons import Why, told
+from eqsat.pipeline.report import Report
+from eqsat.pipeline.report_parts import Status
+from eqsat.pipeline.scratch import read_best
 from eqsat.runtime import SessionFailedError, SessionSettings
 from eqsat.runtime.settings import CUSTOM_OPS_FAILED, REFUSED
-from eqsat.scratch import read_best
 from tests.end_to_end import blocks
-from tests.finalists import models
-from tests.finalists.fake_runtime import FakeRuntime
+from tests.pipeline import models
+from tests.pipeline.fake_runtime import FakeRuntime
 
 TWICE = models.HEADER + models.rewrite("(Neg (Neg x))", "x", "neg-twice")
 GELU = """

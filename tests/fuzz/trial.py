@@ -17,11 +17,11 @@ import numpy as np
 import onnx
 import onnx_ir
 
+from eqsat.egraph.build import build
 from eqsat.egraph.rebuild import rebuild
 from eqsat.egraph.restart import origins_of
 from eqsat.egraph.session import Session
 from eqsat.errors import EqsatError
-from eqsat.finalists.build import build
 from eqsat.rules import FloatClass, RuleBook, RuleKind, load_rules
 from eqsat.runtime import MeasurementError, Runtime
 from eqsat.runtime.batch import ModelRun

@@ -13,10 +13,10 @@ import pytest
 import torch
 
 from eqsat.errors import UsageError
-from rl.automatic import auto
 from rl.checkpoint import DESCRIPTION, WEIGHTS, Checkpoint, load, save
 from rl.network import Network, NetworkConfig
 from rl.policy import Policy
+from rl.searches import auto
 from rl.statistics import FeatureStatistics
 from tests.rl.observations import observation
 

@@ -14,7 +14,7 @@ from eqsat.errors import UsageError
 from rl.env import EGraphEnv, Settings
 from rl.observation import FIRST_CANDIDATE, REBASE, STOP, Observation
 from rl.rewards import Rewards, discounted_sum
-from tests.finalists import models
+from tests.pipeline import models
 from tests.rl import worlds
 
 Step = tuple[Observation, float, bool, bool, dict[str, object]]

@@ -14,9 +14,9 @@ import pytest
 import torch
 from typing_extensions import override
 
-from eqsat.cost.micro import Cluster, MicroMaker
 from eqsat.egraph.session import Session
 from eqsat.errors import UsageError
+from eqsat.prices.micro import Cluster, MicroMaker
 from eqsat.search.mcts import Mcts
 from rl import evaluate
 from rl.checkpoint import Checkpoint, save

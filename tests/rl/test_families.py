@@ -5,10 +5,10 @@ import math
 import numpy as np
 import pytest
 
-from eqsat.cost.micro import Cluster, MicroMaker
-from eqsat.cost.roofline import kernel
 from eqsat.egraph.session import Session
 from eqsat.errors import UsageError
+from eqsat.prices.micro import Cluster, MicroMaker
+from eqsat.prices.roofline import kernel
 from eqsat.rules.rule import FloatClass, RuleKind
 from ir.operators import OPERATORS
 from rl.env import EGraphEnv, Settings

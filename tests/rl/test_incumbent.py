@@ -16,8 +16,8 @@ from rl.incumbent import extract
 from rl.observation import FIRST_CANDIDATE
 from rl.prices import MeasuredPrices
 from rl.tracker import Snapshot, Tracker
-from tests.finalists import models, pricing
-from tests.finalists.fake_runtime import FakeRuntime
+from tests.pipeline import models, pricing
+from tests.pipeline.fake_runtime import FakeRuntime
 from tests.rl import worlds
 
 FLOOR = models.rewrite("(Abs (Tanh x))", "(Floor x)", "abs-floor")

@@ -32,7 +32,7 @@ from rl.observation import (
 from rl.offers import Offers
 from rl.scene import Scene
 from rl.space import ActionSpace, ObservationSpace
-from tests.finalists import models
+from tests.pipeline import models
 from tests.rl import worlds
 
 

@@ -8,10 +8,11 @@ import numpy as np
 import pytest
 import torch
 
+from rl.config import PpoConfig
 from rl.network import Network, NetworkConfig
 from rl.packing import pack
 from rl.policy import Policy
-from rl.ppo import Learner, PpoConfig, Steps, minibatches, steps_of
+from rl.ppo import Learner, Steps, minibatches, steps_of
 from rl.rollout import Episode, Order
 from tests.rl.observations import observation
 

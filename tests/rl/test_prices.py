@@ -8,12 +8,12 @@ import numpy as np
 import onnx
 import pytest
 
-from eqsat.cost.micro import Cluster, MicroMaker
-from eqsat.cost.pricing import VIEW_US
-from eqsat.cost.roofline import BYTES_PER_US, COSTLY_FLOPS, FLOPS_PER_US, LAUNCH_US, kernel
 from eqsat.egraph.session import Session
+from eqsat.prices.micro import Cluster, MicroMaker
+from eqsat.prices.pricing import VIEW_US
+from eqsat.prices.roofline import BYTES_PER_US, COSTLY_FLOPS, FLOPS_PER_US, LAUNCH_US, kernel
 from rl.prices import TablePrices
-from tests.finalists import models
+from tests.pipeline import models
 
 
 def prices(session: Session) -> dict[str, float]:

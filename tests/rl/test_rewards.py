@@ -11,8 +11,8 @@ import pytest
 from rl.env import EGraphEnv, Settings
 from rl.measured_gain import MeasuredGain
 from rl.rewards import ExactGain, Rewards, discounted_sum, potential, shaping
-from tests.finalists import models
-from tests.finalists.fake_runtime import FakeRuntime
+from tests.pipeline import models
+from tests.pipeline.fake_runtime import FakeRuntime
 from tests.rl import worlds
 
 

@@ -13,19 +13,19 @@ import torch
 from typing_extensions import override
 
 from eqsat.errors import UsageError
-from eqsat.extras import MissingExtraError
-from eqsat.learned import SEARCHES
 from eqsat.search.interface import Arena, Outcome, Search, SearchBudget, StopReason
 from eqsat.search.registry import make_search, search_names
+from eqsat.text.extras import MissingExtraError
 from rl.automatic import LEAST_S, Auto
 from rl.checkpoint import Checkpoint, save
+from rl.config import PpoConfig
 from rl.finetune import FineTune
 from rl.network import Network, NetworkConfig
 from rl.observation import FIRST_CANDIDATE
-from rl.ppo import PpoConfig
 from rl.search import Learned, chosen_places
+from rl.searches import SEARCHES
 from rl.statistics import FeatureStatistics
-from tests.finalists import models
+from tests.pipeline import models
 from tests.rl import worlds
 
 CONFIG = NetworkConfig(hidden=16, embedding=8, num_rounds=1)

@@ -13,7 +13,7 @@ from rl.comparison.ledger import PriceBook
 from rl.config import DEFAULT, read_config
 from rl.families import Split, make_tasks
 from rl.families.prices import CalibratedPrices, measured_fits
-from rl.train import shape
+from rl.training import shape
 
 MAX_BYTES = 4_000_000
 

@@ -13,13 +13,13 @@ import onnx
 import pytest
 from onnx.reference import ReferenceEvaluator
 
-from eqsat.cost.micro import Cluster, MicroMaker
-from eqsat.cost.pricing import Pricer
-from eqsat.cost.problem import PricedProblem, build_problem
 from eqsat.egraph.enode import ENode
 from eqsat.egraph.restart import restarted
 from eqsat.egraph.session import Session
 from eqsat.extraction.greedy import greedy_dag
+from eqsat.prices.micro import Cluster, MicroMaker
+from eqsat.prices.pricing import Pricer
+from eqsat.prices.problem import PricedProblem, build_problem
 from eqsat.runtime.settings import CPU_PROVIDER
 from ir.assembly import assemble
 from ir.onnx_file import write_model
@@ -27,8 +27,8 @@ from rl.prices import MeasuredPrices, PriceSource, TablePrices
 from rl.scene import Scene, priced_problem
 from rl.tasks import Task
 from rl.tracker import Snapshot, Tracker
-from tests.finalists import models, pricing
-from tests.finalists.fake_runtime import FakeRuntime
+from tests.pipeline import models, pricing
+from tests.pipeline.fake_runtime import FakeRuntime
 from tests.rl import worlds
 
 Priced = Counter[tuple[int, tuple[ENode, ...], float]]

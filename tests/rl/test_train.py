@@ -11,15 +11,14 @@ import pytest
 
 from eqsat.errors import UsageError
 from rl.checkpoint import load
-from rl.config import EpisodeConfig, TrainConfig
+from rl.config import EpisodeConfig, PpoConfig, TrainConfig
 from rl.curves import Curve, read_curves
 from rl.network import NetworkConfig
 from rl.policy import Policy
-from rl.ppo import PpoConfig
 from rl.rollout import Order, play
-from rl.train import BEST, POLICY, shape, train
+from rl.training import BEST, POLICY, shape, train
 from rl.training_env import TaskSplit, make_env
-from tests.finalists import models
+from tests.pipeline import models
 from tests.rl import worlds
 from tests.rl.observations import observation
 

@@ -8,16 +8,16 @@ from pathlib import Path
 import pytest
 from typer.testing import CliRunner
 
-from eqsat.console import app
+from eqsat.cli.console import app
 from eqsat.errors import UsageError
 from rl.checkpoint import load
 from rl.comparison.device import Device
 from rl.config import TaskConfig
 from rl.curves import read_curves
 from rl.prices import MeasuredPrices, TablePrices
-from rl.training_command import main
+from rl.train import main
 from rl.training_env import source_of
-from tests.finalists import models
+from tests.pipeline import models
 
 SETTINGS = """
 num_updates = 1

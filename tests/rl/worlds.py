@@ -13,8 +13,8 @@ import numpy as np
 import onnx
 from typing_extensions import override
 
-from eqsat.cost.micro import Cluster, MicroMaker
 from eqsat.egraph.session import Session
+from eqsat.prices.micro import Cluster, MicroMaker
 from eqsat.search.interface import Arena, Surroundings
 from eqsat.verify.sizes import default_sizes
 from ir.reader import read
@@ -24,7 +24,7 @@ from rl.prices import PriceSource, TablePrices
 from rl.scene import priced_problem
 from rl.space import ActionSpace
 from rl.tasks import Task
-from tests.finalists import models
+from tests.pipeline import models
 
 NEG_TWICE = models.rewrite("(Neg (Neg x))", "(Identity x)", "neg-twice")
 IDENTITY = '(rewrite (Identity x) x :ruleset opt :name "identity-away")'

@@ -6,7 +6,7 @@ from collections.abc import Callable
 
 import pytest
 
-from eqsat.egraph.egglog import Command, EGraph, Location, parse, run
+from eqsat.egglog.commands import Command, EGraph, Location, parse, run
 from eqsat.rules import Program, RuleBook, declare, gate, read_rules
 
 SCHEMA = """

@@ -4,7 +4,7 @@ from pathlib import Path
 
 import pytest
 
-from eqsat.egraph.egglog import Location
+from eqsat.egglog.commands import Location
 from eqsat.errors import RulesError, UsageError
 from eqsat.rules import DropReason, FloatClass, RuleKind, load_rules, read_rules, shipped_rules_path
 

@@ -2,7 +2,7 @@ from __future__ import annotations
 
 import pytest
 
-from eqsat.egraph.egglog import (
+from eqsat.egglog.commands import (
     EgglogError,
     EGraph,
     Location,

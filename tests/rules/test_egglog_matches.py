@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from eqsat.egraph.egglog import EGraph, Location, parse, run
+from eqsat.egglog.commands import EGraph, Location, parse, run
 
 LANGUAGE = """
 (datatype* (T (I String) (Absent) (Cat L i64) (Conv T T T A)) (L (Nil) (Cons T L)) (A (ConvA i64 i64 i64 i64)))

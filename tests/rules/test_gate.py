@@ -5,7 +5,7 @@ from collections.abc import Callable
 
 import pytest
 
-from eqsat.egraph.egglog import (
+from eqsat.egglog.commands import (
     Command,
     EgglogError,
     EGraph,
@@ -19,7 +19,7 @@ from eqsat.egraph.egglog import (
     run_once,
     saturate,
 )
-from eqsat.egraph.schema import schema_text
+from eqsat.egglog.schema import schema_text
 from eqsat.errors import RulesError
 from eqsat.rules import APPLY, NOOP, Program, RuleBook, RuleKind, declare, gate, load_rules
 from ir.operators import OPERATORS

@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from eqsat.egraph.egglog import Command, EGraph, Location, parse, run
+from eqsat.egglog.commands import Command, EGraph, Location, parse, run
 from eqsat.errors import RulesError
 from eqsat.rules import Program, RuleBook, declare, gate, read_rules
 

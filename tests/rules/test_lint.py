@@ -4,7 +4,7 @@ from collections.abc import Callable
 
 import pytest
 
-from eqsat.egraph.egglog import Command
+from eqsat.egglog.commands import Command
 from eqsat.errors import RulesError
 from eqsat.rules import Finding, Program, RuleBook, Severity, Signatures, lint
 

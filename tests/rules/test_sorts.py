@@ -4,7 +4,7 @@ from collections.abc import Callable
 
 import pytest
 
-from eqsat.egraph.egglog import Command, EGraph
+from eqsat.egglog.commands import Command, EGraph
 from eqsat.errors import RulesError
 from eqsat.rules import Program, Signatures
 from eqsat.rules.book import RuleBook

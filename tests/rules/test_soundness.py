@@ -10,11 +10,11 @@ from typing import NamedTuple
 import numpy as np
 import pytest
 
+from eqsat.authoring.soundness.evaluators import ReferenceNumbers, RuntimeNumbers
+from eqsat.authoring.soundness.trial import Trial, Trials
 from eqsat.rules import Rule, RuleBook, RuleKind, load_rules
 from eqsat.rules.instances import Drawn, Precision, draw
 from eqsat.runtime import Runtime
-from eqsat.soundness.evaluators import ReferenceNumbers, RuntimeNumbers
-from eqsat.soundness.trial import Trial, Trials
 
 
 class Case(NamedTuple):

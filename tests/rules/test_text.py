@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from eqsat.egraph.egglog import EgglogError, EGraph, Location, parse
+from eqsat.egglog.commands import EgglogError, EGraph, Location, parse
 from eqsat.errors import RulesError
 from eqsat.rules.text import MAX_DEPTH, MAX_FILE_BYTES, MAX_FORM_CHARS, MAX_FORMS, read, split
 

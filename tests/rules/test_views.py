@@ -4,7 +4,7 @@ from collections.abc import Callable, Iterable
 
 import pytest
 
-from eqsat.egraph.egglog import Command
+from eqsat.egglog.commands import Command
 from eqsat.errors import RulesError
 from eqsat.rules import RuleBook, Signatures
 from eqsat.rules.views import view_commands, with_views

@@ -7,8 +7,8 @@ import pytest
 
 import eqsat
 from eqsat.errors import ModelError, ProviderError
-from eqsat.job import Job
-from eqsat.provenance import provenance
+from eqsat.pipeline.job import Job
+from eqsat.pipeline.provenance import provenance
 from eqsat.runtime import drop_in
 from eqsat.runtime.devices import has_cuda
 from eqsat.runtime.drop_in import DISABLED_OPTIMIZERS_KEY, LEVEL_KEY, load

@@ -10,8 +10,8 @@ import pytest
 
 from eqsat.egraph.session import Session
 from eqsat.search.interface import Arena
-from tests.finalists import models, pricing
-from tests.finalists.fake_runtime import FakeRuntime
+from tests.pipeline import models, pricing
+from tests.pipeline.fake_runtime import FakeRuntime
 
 MakeArena = Callable[..., Arena]
 

@@ -11,7 +11,7 @@ import pytest
 from eqsat.search.beam import Beam
 from eqsat.search.greedy import Greedy
 from eqsat.search.interface import Arena, SearchBudget, StopReason
-from tests.finalists import models
+from tests.pipeline import models
 
 GOOD = models.rewrite("(Neg x)", "(Abs x)", "a-good")
 WORSE = models.rewrite("(Neg x)", "(Ceil x)", "b-worse")

@@ -7,7 +7,7 @@ from pathlib import Path
 
 from eqsat.search.chance import Random
 from eqsat.search.interface import Arena, SearchBudget, StopReason
-from tests.finalists import models
+from tests.pipeline import models
 
 RULES = (
     models.rewrite("(Neg x)", "(Abs x)", "a-one"),

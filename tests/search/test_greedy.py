@@ -10,7 +10,7 @@ import pytest
 from eqsat.egraph.session import Session
 from eqsat.search.greedy import Greedy
 from eqsat.search.interface import Arena, SearchBudget, StopReason
-from tests.finalists import models
+from tests.pipeline import models
 
 GOOD = models.rewrite("(Neg x)", "(Abs x)", "a-good")
 BETTER = models.rewrite("(Neg x)", "(Floor x)", "b-better")

@@ -11,7 +11,7 @@ import pytest
 from eqsat.egraph.session import Session
 from eqsat.search.interface import Arena, SearchBudget, StopReason
 from eqsat.search.mcts import ActionKind, Mcts, TreeNode, uct
-from tests.finalists import models
+from tests.pipeline import models
 
 GOOD = models.rewrite("(Neg x)", "(Abs x)", "a-good")
 FIRST = models.rewrite("(Neg x)", "(Ceil x)", "b-first")

@@ -10,16 +10,16 @@ from pathlib import Path
 
 import pytest
 
-from eqsat.cost.problem import PricedProblem
 from eqsat.egraph.restart import restarted
 from eqsat.egraph.session import Session
 from eqsat.extraction.cpsat import solve
 from eqsat.extraction.greedy import greedy_dag
+from eqsat.prices.problem import PricedProblem
 from eqsat.search.interface import Arena, Outcome, SearchBudget, StopReason
 from eqsat.search.restarts import Restarts, play_with_restarts
 from eqsat.search.saturation import Saturate
-from tests.finalists import models, pricing
-from tests.finalists.fake_runtime import FakeRuntime
+from tests.pipeline import models, pricing
+from tests.pipeline.fake_runtime import FakeRuntime
 from tests.rl import worlds
 
 ROOM = 8

@@ -17,7 +17,7 @@ from eqsat.search.interface import Arena, Search, SearchBudget, StopReason
 from eqsat.search.mcts import ActionKind, Mcts
 from eqsat.search.room import apply_within, piece_of
 from eqsat.search.saturation import Saturate
-from tests.finalists import models
+from tests.pipeline import models
 
 ONE = models.rewrite("(Neg x)", "(Abs x)", "makes-one")
 FIVE = models.rewrite("(Abs x)", "(Ceil (Floor (Abs (Sign (Tanh x)))))", "makes-five")

@@ -11,12 +11,12 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from eqsat.cost.problem import PricedProblem
 from eqsat.egraph.session import Session
 from eqsat.egraph.view import Candidate
+from eqsat.prices.problem import PricedProblem
 from eqsat.search.interface import Arena, SearchBudget, StopReason
 from eqsat.search.saturation import Saturate, shared_out
-from tests.finalists import models
+from tests.pipeline import models
 
 PUSH = models.rewrite("(Relu (Relu x))", "(Relu x)", "relu-twice")
 FOREVER = models.rewrite("(Abs x)", "(Neg (Neg (Abs (Neg (Neg x)))))", "abs-grows")

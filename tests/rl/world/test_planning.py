@@ -18,7 +18,7 @@ from rl.statistics import FeatureStatistics
 from rl.world.checkpoint import save
 from rl.world.model import WorldModel
 from rl.world.planning import Foresighted, PlanConfig, best_options, plan, standardised, world_model
-from tests.finalists import models
+from tests.pipeline import models
 from tests.rl import worlds
 from tests.rl.world import trajectories
 from tests.rl.world.test_latent import state

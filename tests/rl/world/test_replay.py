@@ -13,7 +13,7 @@ from rl.observation import FIRST_CANDIDATE, REBASE, STOP
 from rl.packing import pack
 from rl.world.identity import NEW, predecessors
 from rl.world.replay import Replay, chosen_candidate, play, problems
-from tests.finalists import models
+from tests.pipeline import models
 from tests.rl import worlds
 from tests.rl.world import trajectories
 

@@ -1,0 +1,1 @@
+"""The command line: arguments, screen, signals, exit codes. The work is elsewhere."""

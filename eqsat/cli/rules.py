@@ -1,0 +1,609 @@
+"""``eqsat rules`` and ``python -m eqsat.rules``: arguments, what is printed, exit codes; the work is elsewhere."""
+
+from __future__ import annotations
+
+import tempfile
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import nullcontext
+from dataclasses import asdict, replace
+from functools import partial
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Final, TypeVar
+
+import typer
+
+from eqsat.cli.face import HELP_NAMES, InterruptedRunError
+from eqsat.cli.rules_screen import (
+    has_lines,
+    print_complaints,
+    print_json,
+    print_rows,
+    print_stats,
+    print_why_not,
+    say,
+)
+from eqsat.errors import BudgetError, EqsatError, RulesError, UsageError
+from eqsat.pipeline import output
+from eqsat.text import arguments
+from eqsat.text.shown import console, echo
+
+if TYPE_CHECKING:
+    from eqsat.authoring.tools.complaints import Complaint
+    from eqsat.authoring.tools.isolation import Limits
+    from eqsat.authoring.tools.judging import Judged, Order
+    from eqsat.authoring.tools.models import Setting
+
+T = TypeVar("T")
+
+_OPERATORS: Final = "MatMul,Add,Mul,Transpose,Concat,Relu"
+"""What terms are made of where nobody says."""
+
+_GRACE_S: Final = 30.0
+"""Seconds after its time at which work on a model is ended; it ends by itself before that."""
+
+Rules = Annotated[
+    list[Path] | None, typer.Option(metavar="FILE", help="A further rules file, read after the one that ships.")
+]
+Json = Annotated[bool, typer.Option("--json", help="Print JSON for a machine to read.")]
+TimeLimit = Annotated[str, typer.Option(metavar="TIME", help="How long it may take: 90, 90s, 10m or 1.5h.")]
+MemoryLimit = Annotated[str, typer.Option(metavar="SIZE", help="Memory it may take: 6GiB, 500MB or bytes.")]
+Provider = Annotated[
+    list[str] | None, typer.Option(metavar="NAME", help="ONNX Runtime provider, in order of priority.")
+]
+Threads = Annotated[int, typer.Option(min=0, help="Intra-op threads the model will run with; 0: default.")]
+InputShape = Annotated[
+    list[str] | None,
+    typer.Option(metavar="NAME:1,3,224,224", help="Shape to measure at, for an input with symbolic dimensions."),
+]
+Model = Annotated[Path, typer.Argument(metavar="MODEL", help="An ONNX model.", show_default=False)]
+Name = Annotated[str, typer.Argument(metavar="NAME", help="Name of a rule.", show_default=False)]
+
+app = typer.Typer(add_completion=False, rich_markup_mode=None, context_settings=HELP_NAMES)
+
+
+@app.callback(invoke_without_command=True)
+def commands(context: typer.Context) -> None:
+    """List, draw, check, test, explain, measure and write rules; docs/tutorial-rules.md shows how."""
+    if context.invoked_subcommand is None:
+        echo(context.get_help())
+
+
+# --- list and show --------------------------------------------------------------------------------------------
+
+
+@app.command("list")
+def list_rules(
+    rules: Rules = None,
+    ruleset: Annotated[
+        list[str] | None, typer.Option(metavar="NAMES", help="Only these rulesets: facts, simp, opt.")
+    ] = None,
+    group: Annotated[list[str] | None, typer.Option(metavar="NAMES", help="Only these groups.")] = None,
+    json: Json = False,
+) -> int:
+    """List the rules: ruleset, group, float class, soundness, source.
+
+    Without --ruleset the rules that only state facts are left out. Soundness is what the last check found for exactly
+    this text: proved, tested, or nothing where the rule was changed since.
+    """
+    from eqsat.authoring.soundness.record import levels
+    from eqsat.authoring.tools.catalogue import read_book, rows
+
+    book = read_book(rules or ())
+    wanted = arguments.split_names(ruleset or ("simp", "opt"))
+    found = rows(book, levels(book), rulesets=wanted, groups=arguments.split_names(group or ()))
+    if json:
+        print_json([row.to_fields() for row in found])
+        return 0
+    headings = ("rule", "ruleset", "group", "floats", "soundness", "source")
+    cells = [(row.name, row.ruleset, row.group, row.floats, row.level, row.source) for row in found]
+    out = console(is_stderr=False)
+    print_rows(out, headings, cells, num_left=len(headings))
+    if out.is_terminal:
+        say(out, f"{len(found)} rules")
+    return 0
+
+
+@app.command("show")
+def show(
+    name: Name,
+    rules: Rules = None,
+    svg: Annotated[Path | None, typer.Option(metavar="FILE", help="Write the picture to an SVG file too.")] = None,
+) -> int:
+    """Draw a rule: what it looks for, and what it makes of that.
+
+    Values flow from top to bottom. A box is an operator; a dotted box is a fact, a relation that other rules of the
+    file state, and "python -m eqsat.rules list --ruleset facts" lists those. What stands below the drawing must hold
+    too.
+    """
+    from eqsat.authoring.soundness.record import levels
+    from eqsat.authoring.tools.catalogue import find, header_lines, read_book
+    from eqsat.authoring.tools.schema import signatures_of
+    from eqsat.authoring.tools.sides import example_side, left_side, right_side
+    from eqsat.authoring.tools.terminal import as_ascii, draw, side_by_side
+    from eqsat.authoring.tools.vector import svg as picture
+
+    book = read_book(rules or ())
+    signatures = signatures_of(book)
+    directions = find(book, name)
+    out = console(is_stderr=False)
+    rule = directions[0]
+    level = levels(book).get(rule.name)
+    say(out, f"{rule.location}: {rule.name}{f' ({level.value})' if level else ''}")
+    for line in (*header_lines(rule), rule.text):
+        say(out, line)
+    left, right = left_side(rule, signatures), right_side(rule, signatures)
+    lines = ["", *side_by_side(draw(left), draw(right), out.width), ""]
+    lines += [f"where {note}" for note in left.notes]
+    lines += [f"then  {note}" for note in right.notes]
+    if len(directions) > 1:
+        lines.append(f"and back: {directions[1].name}")
+    example = example_side(rule, signatures)
+    if example is not None:
+        lines += ["", "for example at:", "", *draw(example)]
+    for line in lines:
+        say(out, line if has_lines(out) else as_ascii(line))
+    if svg is not None:
+        output.write_text(svg, picture(rule.name, left, right))
+        say(out, f"wrote {svg}")
+    return 0
+
+
+@app.command("operators")
+def operators(
+    name: Annotated[
+        str | None, typer.Argument(metavar="[NAME]", help="One operator.  [default: all]", show_default=False)
+    ] = None,
+    rules: Rules = None,
+    json: Json = False,
+) -> int:
+    """List the operators that rules may speak of, and how; with NAME say all that is known of one.
+
+    A question mark stands behind an input that may be (Absent).
+    """
+    from eqsat.authoring.tools.catalogue import read_book
+    from eqsat.authoring.tools.operators import operator_row, operator_rows, told
+
+    book = read_book(rules or ())
+    if name is not None:
+        row = operator_row(name, book)
+        if json:
+            print_json(row.to_fields())
+            return 0
+        out = console(is_stderr=False)
+        for line in told(row):
+            say(out, line)
+        return 0
+    found = operator_rows(book)
+    if json:
+        print_json([each.to_fields() for each in found])
+        return 0
+    headings = ("operator", "in a rule", "for example", "rules")
+    cells = [(each.name, each.form, each.example, str(len(each.rules))) for each in found]
+    print_rows(console(is_stderr=False), headings, cells, num_left=3)
+    return 0
+
+
+# --- check and test -------------------------------------------------------------------------------------------
+
+
+@app.command("check")
+def check(
+    files: Annotated[
+        list[Path] | None,
+        typer.Argument(metavar="[FILE]...", help="Rules files.  [default: the one that ships]", show_default=False),
+    ] = None,
+    num_instances: Annotated[int, typer.Option(min=1, help="Random instances of each rule.")] = 200,
+    scripts: Annotated[
+        Path | None,
+        typer.Option(metavar="FOLDER", help="Where counterexamples go.  [default: a new temporary folder]"),
+    ] = None,
+    static: Annotated[bool, typer.Option("--static", help="Run nothing: leave soundness out.")] = False,
+    record: Annotated[
+        bool, typer.Option("--record", help="Judge what soundness.json does not know yet, and write it there.")
+    ] = False,
+    time_limit: Annotated[str, typer.Option(metavar="TIME", help="Time for each rule: 90, 90s or 10m.")] = "120s",
+    memory_limit: MemoryLimit = "6GiB",
+    seed: Annotated[int, typer.Option(min=0, help="Seed of the random instances.")] = 0,
+    json: Json = False,
+) -> int:
+    """Check rules files: first what they say, then whether it is so.
+
+    Every fault is a line, file:line:column: rule: reason, and the exit code is 4 where there is one. What is looked
+    for: what no rules file may hold, unknown names, wrong sorts, unbound variables, names used twice, rules that can
+    never match, rules that explode, tables that are joined by nothing; then random instances of every left side, both
+    sides of which must be equal. For an unsound rule the smallest failing instance is written as a program that shows
+    it.
+    """
+    from eqsat.authoring.tools.check import prepare
+    from eqsat.authoring.tools.recording import Recording
+
+    limits = _limits(time_limit, memory_limit)
+    checked = prepare(tuple(files or ()))
+    if record and files:
+        raise UsageError("--record is for the rules that ship: it takes no FILE")
+    out = console(is_stderr=False)
+    complaints = list(checked.complaints)
+    judged: list[Judged] = []
+    records = Recording(checked.book) if record and not checked.num_errors else None
+    order = checked.order(num_instances, seed)
+    if records is not None:
+        order = replace(order, names=records.missing(order.names))
+    if not json:
+        print_complaints(out, complaints)
+    for each in _judged(order, limits) if not (checked.num_errors or static) else ():
+        judged.append(each)
+        if records is not None:
+            records.take(each)
+        found: Complaint | None
+        if each.is_sound:
+            found = checked.warning(each)
+        else:
+            scripts = _script_folder(scripts, each)
+            found = checked.complaint(each, _write_script(scripts, each))
+        if found is not None:
+            complaints.append(found)
+            print_complaints(out, () if json else (found,))
+    num_errors = sum(each.is_error for each in complaints)
+    if json:
+        print_json({"complaints": _fields(complaints), "rules": _fields(judged)})
+    elif not num_errors:
+        known = records.levels() if records is not None else [each.level for each in judged if each.level is not None]
+        say(out, checked.summary(known))
+    if records is not None:
+        records.write()
+        say(console(is_stderr=True), f"wrote {records.path}")
+    return RulesError.exit_code if num_errors else 0
+
+
+def _fields(found: Sequence[Complaint | Judged]) -> list[Mapping[str, object]]:
+    return [each.to_fields() for each in found]
+
+
+def _script_folder(folder: Path | None, judged: Judged) -> Path | None:
+    """Return where counterexamples go: a temporary folder once there is one to write."""
+    if folder is None and judged.script:
+        return Path(tempfile.mkdtemp(prefix="eqsat-counterexamples-"))
+    return folder
+
+
+def _judged(order: Order, limits: Limits) -> Iterator[Judged]:
+    """Judge rules, with a line on stderr that says how far it is where somebody watches."""
+    from eqsat.authoring.tools.judging import judge_all
+
+    err = console(is_stderr=True)
+    total = len(order.names)
+    with err.status("judging") if err.is_terminal else nullcontext() as status:
+        try:
+            for number, judged in enumerate(judge_all(order, limits), start=1):
+                if status is None:
+                    yield judged
+                else:
+                    status.stop()  # what is printed about the rule stands in a line of its own
+                    yield judged
+                    status.update(f"judged {number} of {total}: {judged.rule}")
+                    status.start()
+        except KeyboardInterrupt:
+            raise InterruptedRunError("interrupted; what was printed before stands") from None
+
+
+def _write_script(folder: Path | None, judged: Judged) -> Path | None:
+    if folder is None or not judged.script:
+        return None
+    output.make_folder(folder)
+    path = folder / f"{judged.rule}.py"
+    output.write_text(path, judged.script)
+    return path
+
+
+@app.command("test")
+def judge_rule(
+    name: Name,
+    rules: Rules = None,
+    num_instances: Annotated[int, typer.Option(min=1, help="Random instances.")] = 200,
+    script: Annotated[
+        Path | None, typer.Option(metavar="FILE", help="Write the counterexample, if there is one, to FILE.")
+    ] = None,
+    time_limit: TimeLimit = "120s",
+    memory_limit: MemoryLimit = "6GiB",
+    seed: Annotated[int, typer.Option(min=0, help="Seed of the random instances.")] = 0,
+    json: Json = False,
+) -> int:
+    """Judge one rule, and say what it was judged by.
+
+    Random instances of its left side are drawn: sizes, broadcasts, element types, symbols, sizes of zero, and infinity
+    and NaN where the float class promises them. Both sides are evaluated in a finite field (proved) and as
+    floating-point numbers (tested).
+    """
+    from eqsat.authoring.tools.catalogue import find, read_book
+    from eqsat.authoring.tools.judging import Order, told
+
+    limits = _limits(time_limit, memory_limit)
+    files = tuple(str(path) for path in rules or ())
+    names = tuple(rule.name for rule in find(read_book(rules or ()), name))
+    order = Order(files=files, names=names, num_instances=num_instances, seed=seed)
+    judged = list(_judged(order, limits))
+    out = console(is_stderr=False)
+    wrong = [each for each in judged if not each.is_sound]
+    shown = next((each.script for each in wrong if each.script), "")
+    if json:
+        print_json([each.to_fields() for each in judged])
+    else:
+        for each in judged:
+            for line in told(each):
+                say(out, line)
+        if shown and script is None:
+            say(out, "--script FILE writes the program that shows it")
+    if shown and script is not None:
+        output.write_text(script, shown)
+    return RulesError.exit_code if wrong else 0
+
+
+# --- why not --------------------------------------------------------------------------------------------------
+
+
+@app.command("why-not")
+def why_not(
+    name: Name,
+    model: Model,
+    rules: Rules = None,
+    node: Annotated[
+        str, typer.Option(metavar="NAME", help="Node or value at which the rule is expected.  [default: anywhere]")
+    ] = "",
+    after: Annotated[
+        list[str] | None, typer.Option(metavar="NAMES", help="Rules or groups to apply first, wherever they match.")
+    ] = None,
+    places: Annotated[int, typer.Option(min=1, help="Closest places to show.")] = 1,
+    input_shape: InputShape = None,
+    time_limit: TimeLimit = "120s",
+    memory_limit: MemoryLimit = "6GiB",
+    json: Json = False,
+) -> int:
+    """Say why a rule does not match a model: the closest place, and what is missing there.
+
+    Names are those of the model. A fact that is not known does not hold, and the answer says which one it was: "the
+    shape of `x` is not known".
+    """
+    from eqsat.authoring.tools.catalogue import find, read_book
+    from eqsat.authoring.tools.models import explain
+
+    limits = _limits(time_limit, memory_limit)
+    output.check_input(model)
+    directions = find(read_book(rules or ()), name)
+    found = [
+        _only(
+            explain,
+            tuple(rules or ()),
+            rule.name,
+            model,
+            node,
+            arguments.split_names(after or ()),
+            places,
+            arguments.parse_input_shapes(input_shape or ()),
+            limits=limits,
+        )
+        for rule in directions
+    ]
+    if json:
+        print_json([asdict(each) for each in found])
+        return 0
+    out = console(is_stderr=False)
+    for each in found:
+        print_why_not(out, each)
+    return 0
+
+
+# --- what rules do on a model ---------------------------------------------------------------------------------
+
+
+@app.command("stats")
+def stats(
+    model: Model,
+    rules: Rules = None,
+    prices: Annotated[
+        bool, typer.Option("--prices/--no-prices", help="Measure prices, for what each rule gains.")
+    ] = True,
+    provider: Provider = None,
+    threads: Threads = 0,
+    input_shape: InputShape = None,
+    max_enodes: Annotated[int, typer.Option(min=1, help="E-nodes at which no more rules are applied.")] = 50_000,
+    cost_db: Annotated[
+        Path | None, typer.Option(metavar="FILE", help="Price database.  [default: in the user's cache folder]")
+    ] = None,
+    time_limit: TimeLimit = "180s",
+    memory_limit: MemoryLimit = "6GiB",
+    json: Json = False,
+) -> int:
+    """Say what each rule does on a model.
+
+    Every rule is applied wherever it matches, again and again. Shown are its matches, its applications, the time that
+    they took, the e-nodes that they added, and the gain: what the cheapest graph would cost more, by measured prices,
+    without the forms that this rule made. Only "bench" measures what a rule is worth in the whole model.
+    """
+    from eqsat.authoring.tools.models import count
+
+    setting, limits = _setting(model, rules, provider, threads, input_shape, time_limit, memory_limit)
+    setting = replace(setting, max_enodes=max_enodes, cost_db="" if cost_db is None else str(cost_db))
+    found = _only(partial(count, has_prices=prices), setting, limits=limits)
+    if json:
+        print_json(asdict(found))
+        return 0
+    print_stats(console(is_stderr=False), found)
+    return 0
+
+
+@app.command("bench")
+def bench(
+    name: Name,
+    model: Model,
+    rules: Rules = None,
+    provider: Provider = None,
+    threads: Threads = 0,
+    input_shape: InputShape = None,
+    time_limit: TimeLimit = "120s",
+    memory_limit: MemoryLimit = "6GiB",
+    seed: Annotated[int, typer.Option(min=0, help="Seed of the inputs and of every order.")] = 0,
+    json: Json = False,
+) -> int:
+    """Measure what a rule alone is worth on a model.
+
+    The model is written with the rule's forms wherever they fit, and without; both are checked to compute the same and
+    are measured against each other in pairs of fresh sessions. Printed is the ratio of latencies, with its 95 %
+    interval.
+    """
+    from eqsat.authoring.tools.bench import told as measured_lines
+    from eqsat.authoring.tools.catalogue import find, read_book
+    from eqsat.authoring.tools.models import measure
+
+    setting, limits = _setting(model, rules, provider, threads, input_shape, time_limit, memory_limit)
+    directions = find(read_book(rules or ()), name)
+    found = [_only(measure, replace(setting, seed=seed), rule.name, limits=limits) for rule in directions]
+    if json:
+        print_json([asdict(each) for each in found])
+        return 0
+    out = console(is_stderr=False)
+    for each in found:
+        for line in measured_lines(each):
+            say(out, line)
+    return 0
+
+
+@app.command("new")
+def new(
+    source: Annotated[
+        Path, typer.Option("--from", metavar="MODEL", help="The model with the pattern in it.", show_default=False)
+    ],
+    nodes: Annotated[
+        list[str],
+        typer.Option(metavar="NAMES", help="Nodes of the left side, by their names or outputs.", show_default=False),
+    ],
+    name: Annotated[str, typer.Option(metavar="NAME", help="Name of the rule.")] = "my-rule",
+    input_shape: InputShape = None,
+    time_limit: TimeLimit = "120s",
+    memory_limit: MemoryLimit = "6GiB",
+) -> int:
+    """Print a rule to complete: its left side is a part of a model.
+
+    What the nodes read is a variable, a constant of one element is a number, and the conditions that may be needed are
+    comments. What is left to write is the right side, and why it is equal.
+    """
+    from eqsat.authoring.tools.models import write_template
+
+    limits = _limits(time_limit, memory_limit)
+    output.check_input(source)
+    shapes = arguments.parse_input_shapes(input_shape or ())
+    text = _only(write_template, source, arguments.split_names(nodes), name, shapes, limits=limits)
+    echo(text, has_end=False)
+    return 0
+
+
+@app.command("infer")
+def infer(
+    operators: Annotated[list[str] | None, typer.Option(metavar="NAMES", help="Operators of the terms.")] = None,
+    max_operators: Annotated[int, typer.Option(min=1, max=4, help="Operators of one side.")] = 3,
+    rules: Rules = None,
+    derivable: Annotated[bool, typer.Option("--derivable", help="Show what the rules at hand derive too.")] = False,
+    measure: Annotated[bool, typer.Option("--measure", help="Measure both sides, and rank by the gain.")] = False,
+    threads: Threads = 0,
+    time_limit: TimeLimit = "300s",
+    memory_limit: MemoryLimit = "3GiB",
+    seed: Annotated[int, typer.Option(min=0, help="Seed of everything random.")] = 0,
+    json: Json = False,
+) -> int:
+    """Propose new rules over some operators.
+
+    Small terms are enumerated and compared at random points; what is equal, does not follow from the rules at hand and
+    is judged to be sound is printed as entries for a rules file.
+    """
+    from eqsat.authoring.tools.proposing import Wish, propose
+
+    limits = _limits(time_limit, memory_limit)
+    wish = Wish(
+        operators=arguments.split_names(operators or (_OPERATORS,)),
+        files=tuple(rules or ()),
+        max_operators=max_operators,
+        time_limit_s=limits.time_s,
+        keeps_derivable=derivable,
+        is_measured=measure,
+        threads=threads,
+        seed=seed,
+    )
+    err = console(is_stderr=True)
+    with err.status("looking for rules") if err.is_terminal else nullcontext():
+        found = _only(propose, wish, limits=replace(limits, time_s=limits.time_s + 2 * _GRACE_S))
+    if json:
+        print_json(found.to_fields())
+        return 0
+    for each in found.rules:
+        echo(each.entry())
+    for cut in found.cuts:
+        say(err, f"left out: {cut}")
+    say(err, f"{len(found.rules)} {'rule' if len(found.rules) == 1 else 'rules'} found")
+    return 0
+
+
+@app.command("docs")
+def docs(
+    page: Annotated[
+        Path | None, typer.Argument(metavar="[FILE]", help="Where the page goes.  [default: stdout]")
+    ] = None,
+    is_of_operators: Annotated[bool, typer.Option("--operators", help="The page about operators.")] = False,
+) -> int:
+    """Write the page about the rules that ship, docs/rules.md, or about operators, docs/operators.md."""
+    from eqsat.authoring.tools.operators import operators_page
+    from eqsat.authoring.tools.page import rules_page
+
+    text = operators_page() if is_of_operators else rules_page()
+    if page is None:
+        echo(text, has_end=False)
+    else:
+        output.write_text(page, text)
+    return 0
+
+
+# --- what the commands share ----------------------------------------------------------------------------------
+
+
+def _limits(time_limit: str, memory_limit: str) -> Limits:
+    from eqsat.authoring.tools.isolation import Limits
+
+    return Limits(time_s=arguments.parse_duration_s(time_limit), memory_bytes=arguments.parse_bytes(memory_limit))
+
+
+def _setting(
+    model: Path,
+    rules: Sequence[Path] | None,
+    provider: Sequence[str] | None,
+    threads: int,
+    input_shape: Sequence[str] | None,
+    time_limit: str,
+    memory_limit: str,
+) -> tuple[Setting, Limits]:
+    """Return how a model is to be run, and what the work may take: some time more than it means to."""
+    from eqsat.authoring.tools.models import Setting
+
+    limits = _limits(time_limit, memory_limit)
+    output.check_input(model)
+    setting = Setting(
+        model=model,
+        files=tuple(rules or ()),
+        providers=arguments.provider_names(provider or ()) or Setting(model=model).providers,
+        threads=threads,
+        input_shapes=arguments.parse_input_shapes(input_shape or ()),
+        time_s=limits.time_s,
+    )
+    return setting, replace(limits, time_s=limits.time_s + max(_GRACE_S, 0.5 * limits.time_s))
+
+
+def _only(work: Callable[..., Iterator[T]], *given: object, limits: Limits) -> T:
+    """Return the one thing that a work gives in a process of its own."""
+    from eqsat.authoring.tools.isolation import CrashError, LimitError, isolated
+
+    try:
+        (found,) = isolated(work, *given, limits=limits)
+    except CrashError as error:
+        raise EqsatError(f"internal error: the work {error}") from None
+    except LimitError as error:
+        raise BudgetError(f"the work {error}") from None
+    except KeyboardInterrupt:
+        raise InterruptedRunError("interrupted before there was any result") from None
+    return found

@@ -1,0 +1,1 @@
+"""One run, from a model to a faster one: load, search, price, extract, build, verify, measure, write."""
