@@ -12,7 +12,7 @@ import numpy as np
 
 from eqsat.rules.rule import FloatClass
 from eqsat.runtime import MeasurementError, OptimizationLevel, SessionSettings
-from eqsat.verify.tolerance import Difference, Tolerance, compare, off_elements, size_of, smallest_normal
+from eqsat.verify.tolerance import Difference, Tolerance, compare, largest_of, off_elements, size_of, smallest_normal
 from ir.reference import evaluate_float64, widened
 
 SLACK: Final = 4.0
@@ -188,9 +188,10 @@ class Judge:
         """The output without the elements whose kind (zero, finite, not finite) the original leaves open.
 
         An element of another kind than the original's is wrong, however close to the truth it is: None then. It is
-        open whether it is wrong where the original itself changes kind without the provider's fusions or under inputs
-        a few times smaller or larger, where the rules promise nothing of infinite values, where the original has
-        overflowed on its way to a finite result, and where it is that small that the original's own sums lose it.
+        open whether it is wrong where the original itself changes kind without the provider's fusions, or at a border
+        of the type under inputs a few times smaller or larger, where the rules promise nothing of infinite values,
+        where the original has overflowed on its way to a finite result, and where it is that small that the original's
+        own sums lose it.
         """
         reference, candidate = seen.reference, seen.candidate
         kinds = _kinds(reference, has_jumps=seen.has_jumps)
@@ -205,10 +206,13 @@ class Judge:
             is_wrong &= ~self._is_infinite_by_overflow(seen)
         for array in _named(self._other_kernels(), seen) if is_wrong.any() else ():
             is_wrong &= kinds == _kinds(array, has_jumps=seen.has_jumps)
-        is_small = _is_below(seen, BORDER * smallest_normal(reference.dtype))
+        is_bordering = np.where(
+            np.isfinite(widened(reference)) == np.isfinite(widened(candidate)),
+            _is_below(seen, BORDER * smallest_normal(reference.dtype)),
+            _is_near_largest(seen) | (self._inputs.is_huge and not self._float_class.keeps_nonfinite),
+        )
         for array in _named(self._scaled_runs(), seen) if is_wrong.any() else ():
-            others = _kinds(array, has_jumps=seen.has_jumps)
-            is_wrong &= (kinds == others) | ((kinds < NOT_FINITE) & (others < NOT_FINITE) & ~is_small)
+            is_wrong &= ~is_bordering | (kinds == _kinds(array, has_jumps=seen.has_jumps))
         if self._inputs.is_huge and is_wrong.any():
             is_wrong &= ~self._has_overflowed(seen)
         if self._inputs.usual is not None and is_wrong.any():
@@ -319,6 +323,14 @@ def _is_below(seen: Observation, limit: float) -> np.ndarray:
     with np.errstate(invalid="ignore", over="ignore"):
         is_below: np.ndarray = np.isfinite(one) & np.isfinite(two) & (np.abs(one - two) <= limit)
     return is_below
+
+
+def _is_near_largest(seen: Observation) -> np.ndarray:
+    """Where reference or candidate is finite and not far from the largest number of the original's type."""
+    largest = largest_of(seen.reference.dtype) / BORDER
+    wide = (widened(seen.reference), widened(seen.candidate))
+    is_near: np.ndarray = np.logical_or.reduce([np.isfinite(each) & (np.abs(each) >= largest) for each in wide])
+    return is_near
 
 
 def _is_alike(one: np.ndarray, two: np.ndarray) -> bool:

@@ -148,6 +148,12 @@ def smallest_of(dtype: np.dtype) -> float:
     return 0.0 if dtype.kind in "iub" else float(np.nextafter(dtype.type(0), dtype.type(1)))
 
 
+def largest_of(dtype: np.dtype) -> float:
+    """Return the largest finite number of a float type; infinity for every other type."""
+    with np.errstate(over="ignore"):
+        return math.inf if dtype.kind in "iub" else float(np.nextafter(dtype.type(math.inf), dtype.type(0)))
+
+
 def smallest_normal(dtype: np.dtype) -> float:
     """Return the smallest number of a float type that has all its bits; 0 for every other type."""
     if dtype.kind in "iub":

@@ -37,25 +37,40 @@ class Draw(StrEnum):
     """Numbers near the lower end of the type's range."""
     HUGE = "huge"
     """Numbers near the upper end."""
+    WIDE = "wide"
+    """Numbers of several orders of magnitude beside each other: some saturate or overflow, others do not."""
     EDGE = "edge"
     """A dimension of size 0 or 1."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class _Scale:
-    """Factors for the elements of plain float inputs, by element type; ``others`` for the types not named."""
+    """Factors for the elements of plain float inputs, by element type.
+
+    Attributes:
+        draw: What such inputs are called.
+        half: Of float16.
+        single: Of float32 and bfloat16.
+        double: Of float64.
+        is_spread: True where this is the largest factor, and each element has its own, their logarithms evenly spread
+            down to 1 / ``SPREAD_BELOW``.
+    """
 
     draw: Draw
     half: float
     single: float
     double: float
+    is_spread: bool = False
 
     def of(self, dtype: int) -> float:
         """Return the factor for an element type; 1 for one whose range leaves no room."""
         return {10: self.half, 1: self.single, 16: self.single, 11: self.double}.get(dtype, 1.0)
 
 
+SPREAD_BELOW: Final = 100.0
+
 _SCALES: Final = (
+    _Scale(draw=Draw.WIDE, half=100.0, single=1e3, double=1e3, is_spread=True),
     _Scale(draw=Draw.TINY, half=1e-3, single=1e-30, double=1e-200),
     _Scale(draw=Draw.HUGE, half=600.0, single=1e30, double=1e200),
     _Scale(draw=Draw.TINY, half=3e-5, single=1e-10, double=1e-30),
@@ -188,7 +203,7 @@ def has_finite(array: np.ndarray) -> bool:
 
 
 def scaled_feeds(
-    specs: tuple[InputSpec, ...], feeds: Mapping[str, np.ndarray], scale: _Scale
+    specs: tuple[InputSpec, ...], feeds: Mapping[str, np.ndarray], scale: _Scale, rng: np.random.Generator
 ) -> dict[str, np.ndarray] | None:
     """Return feeds whose plain floats are multiplied; None where there are none."""
     moved = dict(feeds)
@@ -196,9 +211,14 @@ def scaled_feeds(
         factor = scale.of(spec.type.dtype)
         if _is_scalable(spec) and factor != 1.0 and feeds[spec.name].size:
             array = feeds[spec.name]
-            wide = array.astype(np.float64) * factor
+            factors = _spread(factor, array.shape, rng) if scale.is_spread else factor
+            wide = array.astype(np.float64) * factors
             moved[spec.name] = np.asarray(wide).astype(array.dtype)
     return moved if any(moved[name] is not feeds[name] for name in moved) else None
+
+
+def _spread(largest: float, shape: tuple[int, ...], rng: np.random.Generator) -> np.ndarray:
+    return np.asarray(np.exp(rng.uniform(-np.log(SPREAD_BELOW), np.log(largest), shape)))
 
 
 def _is_scalable(spec: InputSpec) -> bool:
@@ -260,7 +280,8 @@ class _Maker:
             return
         small = min(ran, key=lambda sizes: (sum(sizes.values()), sorted(sizes.items())))
         for scale in _SCALES:
-            feeds = scaled_feeds(plan.specs, self._drawn(small), scale)
+            rng = np.random.default_rng((self._frame.seed, self._number, 1))
+            feeds = scaled_feeds(plan.specs, self._drawn(small), scale, rng)
             if feeds is not None:
                 yield scale.draw, small, feeds
         for sizes in plan.edges(small):

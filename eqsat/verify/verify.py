@@ -223,7 +223,7 @@ class _Verifier:
         inputs = CheckedInputs(
             feeds=trial.feeds,
             scalable=trials.scalable,
-            is_huge=trial.draw is Draw.HUGE,
+            is_huge=trial.draw in {Draw.HUGE, Draw.WIDE},
             usual=self._usual(trial) if trial.draw is Draw.TINY else None,
         )
         judge = Judge(
@@ -332,7 +332,7 @@ class _Verifier:
 
 def _is_evidence(trial: Trial, reference: np.ndarray) -> bool:
     """Tiny and huge inputs that only overflow show nothing; an empty result shows its shape."""
-    return trial.draw not in {Draw.TINY, Draw.HUGE} or has_finite(reference)
+    return trial.draw not in {Draw.TINY, Draw.HUGE, Draw.WIDE} or has_finite(reference)
 
 
 def _is_empty(trial: Trial) -> bool:

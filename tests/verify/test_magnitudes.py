@@ -66,7 +66,7 @@ def test_a_merged_constant_that_stays_in_the_range_passes(
     both = pair(tmp_path, dtype=dtype, output=dtype)
     found = both.check(chain(*original, dtype), chain(*candidate, dtype))
     assert found.is_equal, found.detail
-    assert found.draws == {Draw.ORDINARY: 2, Draw.TINY: 2, Draw.HUGE: 2}
+    assert found.draws == {Draw.ORDINARY: 2, Draw.TINY: 2, Draw.HUGE: 2, Draw.WIDE: 1}
 
 
 def test_nearer_to_the_truth_is_no_excuse_for_a_zero_that_was_none(tmp_path: Path) -> None:
@@ -145,6 +145,22 @@ def test_only_rules_that_promise_it_keep_what_is_infinite(
     tmp_path: Path, float_class: FloatClass, is_equal: bool
 ) -> None:
     assert pair(tmp_path).check(*softplus(), float_class=float_class).is_equal is is_equal
+
+
+def tanh() -> tuple[tuple[Nodes, Constants], tuple[Nodes, Constants]]:
+    """The quotient of exponentials, which is NaN from 89 on, and the operator, which is 1 there."""
+    parts: Nodes = [node("Exp", "x", "p"), node("Neg", "x", "n"), node("Exp", "n", "m")]
+    parts += [node("Sub", "p m", "above"), node("Add", "p m", "below"), node("Div", "above below", "y")]
+    return (parts, {}), ([node("Tanh", "x", "y")], {})
+
+
+@pytest.mark.parametrize(
+    ("float_class", "is_equal"), [(FloatClass.EXACT, False), (FloatClass.ROUNDS, False), (FloatClass.FINITE, True)]
+)
+def test_what_is_finite_for_smaller_inputs_is_no_excuse(
+    tmp_path: Path, float_class: FloatClass, is_equal: bool
+) -> None:
+    assert pair(tmp_path).check(*tanh(), float_class=float_class).is_equal is is_equal
 
 
 def test_whole_numbers_and_masks_keep_their_values(tmp_path: Path) -> None:

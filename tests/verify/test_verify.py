@@ -26,7 +26,7 @@ def test_the_same_model_is_equal(tmp_path: Path) -> None:
     found = pair(tmp_path).check((MLP, {"w": W, "v": V}), (MLP, {"w": W, "v": V}), float_class=FloatClass.EXACT)
     assert (found.is_equal, found.is_comparable, found.reason) == (True, True, Reason.EQUAL)
     assert (found.max_abs_error, found.failure) == (0.0, None)
-    assert found.draws == {Draw.ORDINARY: 2, Draw.TINY: 2, Draw.HUGE: 2}
+    assert found.draws == {Draw.ORDINARY: 2, Draw.TINY: 2, Draw.HUGE: 2, Draw.WIDE: 1}
     assert [(output.name, output.verdict) for output in found.per_output] == [("y", Verdict.WITHIN)]
 
 
@@ -216,7 +216,7 @@ def test_sizes_at_which_the_original_fails_are_skipped_and_named(tmp_path: Path)
     assert found.is_equal
     assert found.sizes_checked == ({"batch": 2}, {"batch": 0})
     assert [skipped.sizes for skipped in found.sizes_skipped] == [{"batch": 1}, {"batch": 3}, {"batch": 1}]
-    assert found.draws == {Draw.ORDINARY: 3, Draw.TINY: 2, Draw.HUGE: 2, Draw.EDGE: 1}
+    assert found.draws == {Draw.ORDINARY: 3, Draw.TINY: 2, Draw.HUGE: 2, Draw.WIDE: 1, Draw.EDGE: 1}
 
 
 def test_an_original_that_never_runs_is_not_comparable(tmp_path: Path) -> None:
@@ -342,7 +342,7 @@ def test_the_candidate_can_have_settings_of_its_own(tmp_path: Path) -> None:
         input_shapes={},
     )
     levels = [settings.level for _, settings, _ in runner.seen]
-    assert levels == [OptimizationLevel.ALL] * 5 + [OptimizationLevel.BASIC] * 5
+    assert levels == [OptimizationLevel.ALL] * 6 + [OptimizationLevel.BASIC] * 6
 
 
 def test_each_check_has_inputs_of_its_own_and_a_seed_repeats_them(tmp_path: Path) -> None:
@@ -351,7 +351,7 @@ def test_each_check_has_inputs_of_its_own_and_a_seed_repeats_them(tmp_path: Path
         both = pair(tmp_path)
         both.check(([node("Relu", "x", "y")], {}), ([node("Relu", "x", "y")], {}), num_checks=3, seed=seed)
         runs.append([feeds["x"] for model, _, feeds in both.runner.seen if model.name == "a.onnx"])
-    assert len({array.tobytes() for array in runs[0]}) == len(runs[0]) == 7
+    assert len({array.tobytes() for array in runs[0]}) == len(runs[0]) == 8
     assert [array.tobytes() for array in runs[0]] == [array.tobytes() for array in runs[1]]
     assert runs[0][0].tobytes() != runs[2][0].tobytes()
 
