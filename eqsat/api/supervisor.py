@@ -124,6 +124,7 @@ def supervise(
     output.check_input(input_path)
     if job.output_path:
         output.check_output(input_path, Path(job.output_path), is_forced=job.is_forced)
+        output.check_settings(job)
     with TemporaryFolder() as folder:
         job = replace(job, scratch_dir=str(folder.path))
         match isolation:
@@ -140,7 +141,7 @@ def supervise(
         earlier = None
         if job.output_path:
             on_event(Event(stage=Stage.WRITE, message=job.output_path))
-            earlier = _write(result, input_path, Path(job.output_path))
+            earlier = _write(result, job)
         return replace(
             result.report,
             ending=Ending.INTERRUPTED if is_interrupted() else result.report.ending,
@@ -339,12 +340,16 @@ def _with_log(error: EqsatError, job: Job) -> EqsatError:
         return EqsatError(f"{error}{keep_log(written)}")
 
 
-def _write(result: Best, input_path: Path, output_path: Path) -> Provenance | None:
-    """Write the result; where that is a copy of the input, a faster model of the same input stays, and is returned."""
+def _write(result: Best, job: Job) -> Provenance | None:
+    """Write the result; where that is a copy of the input, a faster model of the same input stays, and is returned.
+
+    A job that is forced writes in any case.
+    """
+    input_path, output_path = Path(job.input_path), Path(job.output_path)
     if result.model_path is not None:
         output.write_result(result.model_path, output_path, input_path=input_path)
         return None
-    earlier = output.faster_before(input_path, output_path)
+    earlier = None if job.is_forced else output.faster_before(input_path, output_path)
     if earlier is None:
         output.write_input_copy(input_path, output_path)
     return earlier

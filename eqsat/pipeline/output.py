@@ -116,6 +116,20 @@ def _check_own(input_path: Path, output_path: Path) -> None:
         raise UsageError(f"{output_path} was made from {found.input}, not from {input_path.name}; --force replaces it")
 
 
+def check_settings(job: Job) -> None:
+    """Check that a faster model of an earlier run, which stays where this one finds nothing, may stay by its settings.
+
+    Raises:
+        UsageError: It was made with settings that this job does not allow.
+    """
+    path = Path(job.output_path)
+    found = read_provenance(path) if path.is_file() and not job.is_forced else None
+    unwanted = found.unwanted(job) if found is not None else ()
+    if unwanted:
+        said = ", ".join(unwanted)
+        raise UsageError(f"{path} was made {said}; --force replaces it, or give another OUTPUT")
+
+
 def faster_before(input_path: Path, output_path: Path) -> Provenance | None:
     """Return what an earlier run says of a file that is a faster model than this very input; None for any other.
 

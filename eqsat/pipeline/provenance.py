@@ -13,15 +13,13 @@ from dataclasses import asdict, dataclass, fields
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
-from eqsat.pipeline.job import Job
+from eqsat.pipeline.job import Job, Target
 from eqsat.text.versions import __version__
 from ir.errors import InvalidModelError
 from ir.metadata import METADATA_PREFIX
 
 if TYPE_CHECKING:
     from eqsat.pipeline.report_parts import Latency
-
-"""What the keys of our own metadata begin with."""
 
 _PLACES: Final = frozenset({"input_path", "output_path", "scratch_dir", "cost_db", "is_forced"})
 """Fields of a job that say where things lie on this machine, and nothing about the output."""
@@ -68,6 +66,21 @@ class Provenance:
             f"{METADATA_PREFIX}{name}": f"{value:.4f}" if isinstance(value, float) else str(value)
             for name, value in asdict(self).items()
         }
+
+    def unwanted(self, job: Job) -> tuple[str, ...]:
+        """Return the settings that this output was made with and that the job does not allow, as words; mostly none."""
+        then, now = json.loads(self.options), _options(job)
+        rules, enabled = (
+            sorted({*then.get(name, ())} - {*now.get(name, ())}) for name in ("rule_files", "enable_rules")
+        )
+        skipped = sorted({*now.get("skip_rules", ())} - {*then.get("skip_rules", ())})
+        return (
+            *(["without --strict"] if job.is_strict and not then.get("is_strict") else ()),
+            *(["without --target portable"] if job.target is Target.PORTABLE and "target" not in then else ()),
+            *(f"with the rules of {name}" for name in rules),
+            *(f"with --enable-rules {name}" for name in enabled),
+            *(f"without --skip-rules {name}" for name in skipped),
+        )
 
     @classmethod
     def from_entries(cls, entries: Mapping[str, str]) -> Provenance | None:

@@ -15,7 +15,7 @@ import pytest
 from eqsat.api.supervisor import Isolation, supervise
 from eqsat.errors import BudgetError, EqsatError, ModelError, UsageError
 from eqsat.pipeline.events import Event, Stage
-from eqsat.pipeline.job import Budget, Job
+from eqsat.pipeline.job import Budget, Job, Target
 from eqsat.pipeline.provenance import content_sha256, provenance
 from eqsat.pipeline.report import Report
 from eqsat.pipeline.report_parts import Ending, Status
@@ -243,6 +243,34 @@ def test_a_faster_model_of_an_earlier_run_is_not_replaced_by_a_copy(supervise_fa
     report = supervise_fake("unchanged")(job)
     assert (report.status, report.output, report.kept) == (Status.UNCHANGED, job.output_path, True)
     assert Path(job.output_path).read_bytes() == before
+
+
+def test_a_faster_model_of_an_earlier_run_is_replaced_where_that_is_forced(
+    supervise_fake: SuperviseFake, job: Job
+) -> None:
+    _earlier(job)
+    assert not supervise_fake("unchanged")(replace(job, is_forced=True)).kept
+    assert Path(job.output_path).read_bytes() == Path(job.input_path).read_bytes()
+
+
+@pytest.mark.parametrize(
+    ("then", "now", "said"),
+    [
+        ({}, {"is_strict": True}, "without --strict"),
+        ({}, {"target": Target.PORTABLE}, "without --target portable"),
+        ({"rule_files": ("a/own.egg",)}, {}, r"with the rules of own\.egg"),
+        ({"enable_rules": ("wide",)}, {}, "with --enable-rules wide"),
+        ({"skip_rules": ("one",)}, {"skip_rules": ("one", "two")}, "without --skip-rules two;"),
+    ],
+)
+def test_what_was_made_with_settings_that_are_not_allowed_is_no_result_of_this_run(
+    supervise_fake: SuperviseFake, job: Job, then: dict[str, Any], now: dict[str, Any], said: str
+) -> None:
+    before = _earlier(job, **then)
+    with pytest.raises(UsageError, match=said):
+        supervise_fake("unchanged")(replace(job, **now))
+    assert Path(job.output_path).read_bytes() == before
+    assert supervise_fake("unchanged")(replace(job, **then)).kept, "the same settings again"
 
 
 def test_a_faster_model_of_an_earlier_run_is_replaced_by_another_one(supervise_fake: SuperviseFake, job: Job) -> None:
