@@ -17,7 +17,7 @@ from ir.external_data import with_inner_data
 from ir.serialised import cause, forget_foreign_types, proto_of
 
 if TYPE_CHECKING:
-    from collections.abc import Container, Iterable
+    from collections.abc import Container, Iterable, Mapping, Sequence
 
 _SMALL_BYTES: Final = 4096
 """Tensors up to this size take part in inference: shapes and axes may hang on their elements."""
@@ -38,13 +38,63 @@ def infer_types(model: onnx_ir.Model) -> onnx_ir.Model:
     except (RuntimeError, ValueError) as error:
         raise UnsupportedModelError(f"the model contradicts itself ({cause(error)})") from error
     try:
-        return _inferred(proto, strict_mode=True)
-    except _ERRORS:
+        return _with_ranks(_inferred(proto, strict_mode=True))
+    except INFERENCE_ERRORS:
         _forget_types(bare)
     try:
-        return _inferred(proto_of(bare), strict_mode=False)
-    except _ERRORS:
+        return _with_ranks(_inferred(proto_of(bare), strict_mode=False))
+    except INFERENCE_ERRORS:
         return onnx_ir.from_proto(proto)
+
+
+def _with_ranks(model: onnx_ir.Model) -> onnx_ir.Model:
+    """Return the model with the types that follow once the ranks of reshaped values are stated.
+
+    ONNX's inference gives a reshaped value no rank where its shape is computed, though the number of its dimensions is
+    known: it is the length of that shape. One reshape may wait for another.
+    """
+    while _state_ranks(model):
+        model = _inferred(proto_of(model), strict_mode=False)
+    return model
+
+
+def _state_ranks(model: onnx_ir.Model) -> bool:
+    """Give results of reshapes the rank that they must have; False where nothing is new."""
+    is_new = False
+    for node in model.graph:
+        if node.op_type != "Reshape" or node.domain not in DEFAULT_DOMAINS or len(node.inputs) != 2:
+            continue
+        (source, wanted), result = node.inputs, node.outputs[0]
+        if source is None or source.type is None or wanted is None or wanted.shape is None or result.shape is not None:
+            continue
+        rank = wanted.shape[0] if len(wanted.shape) == 1 else None
+        if isinstance(rank, int):
+            result.shape, result.type = onnx_ir.Shape([None] * rank), source.type
+            is_new = True
+    return is_new
+
+
+def infer_at(model: onnx_ir.Model, shapes: Mapping[str, Sequence[int]]) -> onnx_ir.Model:
+    """Return a model without weights whose values carry the types that ONNX's inference finds at shapes of its inputs.
+
+    What the file states of inner values takes no part: it may be of other sizes.
+
+    Args:
+        model: The model.
+        shapes: Sizes by input name; other inputs keep theirs.
+
+    Raises:
+        UnsupportedModelError: A part of the model has no serialised form.
+    """
+    try:
+        bare = _without_weights(model)
+        _forget_types(bare)
+        for value in bare.graph.inputs:
+            if value.name is not None and value.name in shapes:
+                value.shape = onnx_ir.Shape(shapes[value.name])
+        return _inferred(proto_of(bare), strict_mode=False)
+    except INFERENCE_ERRORS as error:
+        raise UnsupportedModelError(f"the model contradicts itself ({cause(error)})") from error
 
 
 def _inferred(proto: onnx.ModelProto, *, strict_mode: bool) -> onnx_ir.Model:
@@ -55,7 +105,7 @@ def _inferred(proto: onnx.ModelProto, *, strict_mode: bool) -> onnx_ir.Model:
     return onnx_ir.from_proto(found)
 
 
-_ERRORS: Final = (
+INFERENCE_ERRORS: Final = (
     RuntimeError,
     ValueError,
     onnx.shape_inference.InferenceError,

@@ -17,6 +17,7 @@ from typing import TYPE_CHECKING, Any
 from eqsat.errors import EqsatError
 from eqsat.verify.sizes import default_sizes
 from ir.errors import InvalidModelError
+from ir.inner_sizes import inner_sizes
 from ir.reader import read
 from rl.comparison.command import add_arguments, run, say
 from rl.comparison.device import Device
@@ -53,7 +54,7 @@ def model_task(path: Path, device: Device, regime: Regime) -> tuple[Task, PriceB
         graph=graph,
         rules=rules_of(regime, graph.opset),
         prices=prices,
-        sizes=default_sizes(graph, {}),
+        sizes=inner_sizes(graph, default_sizes(graph, {})),
     )
     return task, PriceBook(source=prices)
 

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 from eqsat.runtime.settings import CPU_PROVIDER
 from eqsat.verify.sizes import default_sizes, resolved_shapes
 from ir.availability import available_operators
+from ir.inner_sizes import inner_sizes
 from ir.reader import read
 
 if TYPE_CHECKING:
@@ -70,6 +71,6 @@ def read_task(
         graph=graph,
         rules=rules.select(available_operators=available),
         prices=prices,
-        sizes=default_sizes(graph, resolved_shapes(graph, input_shapes or {})),
+        sizes=inner_sizes(graph, default_sizes(graph, resolved_shapes(graph, input_shapes or {}))),
         provider=provider,
     )

@@ -32,6 +32,7 @@ from eqsat.runtime.measurements import Comparison, Contender, ContenderResult, S
 from eqsat.verify.sizes import contradicted_names, default_sizes
 from eqsat.verify.trials import Problem, Trials, prepare
 from eqsat.verify.verify import Verification, check
+from ir.inner_sizes import inner_sizes
 from ir.metadata import add_metadata, metadata_bytes
 from ir.onnx_file import move_model, open_model, written_bytes
 from ir.reader import read
@@ -420,7 +421,7 @@ class Finals:
             graph = read(file)
             unequal = contradicted_names(graph, self._shapes)
             graph = read(file, unequal) if unequal else graph
-            self._macs_of[path] = model_macs(graph, default_sizes(graph, self._shapes))
+            self._macs_of[path] = model_macs(graph, inner_sizes(graph, default_sizes(graph, self._shapes)))
         return self._macs_of[path]
 
     def _again(self, kept: Report) -> Report:

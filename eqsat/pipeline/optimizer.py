@@ -46,6 +46,7 @@ from eqsat.verify.plan import OriginalFailedError, find_plan
 from eqsat.verify.sizes import contradicted_names, resolved_shapes
 from ir.availability import available_operators
 from ir.errors import InvalidModelError, UnsupportedModelError
+from ir.inner_sizes import inner_sizes
 from ir.onnx_file import open_model
 from ir.reader import read
 
@@ -190,7 +191,7 @@ class _Run:
                 now=time.time,
                 clock=self.clock,
             )
-            return self._optimize(finals, pricer, graph, rules, plan.sizes())
+            return self._optimize(finals, pricer, graph, rules, inner_sizes(graph, plan.sizes()))
 
     def finished(self, report: Report, runtime: Runtime) -> Report:
         """Return the report with what is worth knowing of the result but decides nothing, as far as there is time."""

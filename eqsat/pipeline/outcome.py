@@ -24,6 +24,7 @@ from eqsat.prices.account import PriceAccount
 from eqsat.prices.macs import model_macs
 from eqsat.text.versions import installed_versions
 from ir.external_data import outer_files
+from ir.inner_sizes import inner_sizes
 from ir.onnx_file import external_files, num_parameters, operator_counts, written_bytes
 
 if TYPE_CHECKING:
@@ -199,7 +200,7 @@ def _parameters(findings: Findings) -> int | None:
 def _macs(findings: Findings) -> int | None:
     if findings.graph is None or findings.plan is None or not (findings.plan.samples or findings.plan.can_draw):
         return None
-    return model_macs(findings.graph, findings.plan.sizes())
+    return model_macs(findings.graph, inner_sizes(findings.graph, findings.plan.sizes()))
 
 
 def _egraph(findings: Findings) -> EGraphSize | None:

@@ -24,6 +24,7 @@ from eqsat.runtime.measurements import Contender
 from eqsat.verify.inputs import input_specs, random_feeds
 from eqsat.verify.sizes import default_sizes
 from eqsat.verify.verify import verify
+from ir.inner_sizes import inner_sizes
 from ir.writer import UnwritableError
 
 if TYPE_CHECKING:
@@ -161,7 +162,7 @@ class Bench:
             raise VerificationError(f"{source}: with the rule it computes something else: {found.detail}")
 
     def _compared(self, graph: Graph, without: Built, with_rule: Built, result: Measured) -> Measured:
-        sizes = default_sizes(graph, self.input_shapes)
+        sizes = inner_sizes(graph, default_sizes(graph, self.input_shapes))
         specs = input_specs(graph, self.input_shapes)
         feeds = random_feeds(graph, specs, np.random.default_rng(self.seed), sizes)
         contenders = [Contender(path=each.path, settings=self.settings) for each in (without, with_rule)]

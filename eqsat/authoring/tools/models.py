@@ -18,6 +18,7 @@ from eqsat.egraph.session import Session, UnsoundRulesError
 from eqsat.errors import RulesError, UsageError
 from eqsat.rules.rule import FloatClass, RuleKind
 from eqsat.verify.errors import UnsupportedInputError
+from ir.inner_sizes import inner_sizes
 from ir.onnx_file import load_model, with_input_shapes
 from ir.reader import graph_of, read
 
@@ -184,7 +185,7 @@ def _prices(
     from eqsat.verify.sizes import default_sizes, resolved_shapes
 
     runtime.require_providers(setting.providers)
-    sizes = default_sizes(graph, resolved_shapes(graph, setting.input_shapes))
+    sizes = inner_sizes(graph, default_sizes(graph, resolved_shapes(graph, setting.input_shapes)))
 
     def price() -> PricedProblem:
         with PriceDatabase(Path(setting.cost_db) if setting.cost_db else None) as database:
