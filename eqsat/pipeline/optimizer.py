@@ -33,7 +33,7 @@ from eqsat.prices.micro import MicroMaker
 from eqsat.prices.pricing import Pricer
 from eqsat.prices.problem import PricedProblem
 from eqsat.prices.reference import reference_prices
-from eqsat.rules.book import RuleBook, load_rules
+from eqsat.rules.book import DropReason, RuleBook, load_rules
 from eqsat.runtime.errors import BrokenModelError, MeasurementError, SessionFailedError, UnsupportedValueError
 from eqsat.runtime.measurements import Contender
 from eqsat.runtime.runtime import Runtime
@@ -270,7 +270,7 @@ class _Run:
         if error.is_refused or why_refused(str(error))[0] is not Why.REFUSED_INPUT:
             return self._why_refused(cause)
         shapes = ", ".join(f"{name}:{_listed(shape)}" for name, shape in error.shapes.items())
-        raise ModelError(f"{self.source}: it does not run on {shapes}: {error}; {_what_to_give(graph)}")
+        raise ModelError(f"{self.source}: it does not run on {shapes}: {error}; {_what_to_give(graph, error.shapes)}")
 
     def _why_nothing_was_applied(self) -> str:
         outcome = self.findings.search
@@ -300,12 +300,20 @@ class _Run:
             self.job.target is Target.PROVIDER and self.job.providers[0] in _PROVIDERS_WITH_OPERATORS
         )
         book = load_rules(self.job.rule_files)
-        return book.select(
+        chosen = book.select(
             skip=self.job.skip_rules,
             enable=self.job.enable_rules,
             is_strict=self.job.is_strict,
             available_operators=available_operators(graph.opset, has_provider_operators=has_provider_operators),
         )
+        own = {rule.name: rule.entry for rule in book.rules if rule.location.file in self.job.rule_files}
+        out = {own[name]: dropped for name, dropped in chosen.dropped.items() if name in own}
+        self.findings.warnings.extend(
+            f"your rule {entry} takes no part: {dropped.way_out(entry, graph.opset)}"
+            for entry, dropped in out.items()
+            if dropped.reason is not DropReason.SKIPPED
+        )
+        return chosen
 
     def _optimize(
         self,
@@ -331,7 +339,11 @@ class _Run:
             return keep_input(self.findings, self._why_all_are_refused(refusal))
         guilty, explored, entered = found
         self.findings.warnings.extend(f"rule {name} was left out: {refusal}" for name in sorted(guilty))
-        return finals.run(explored, *entered)
+        report = finals.run(explored, *entered)
+        if report.status is Status.OPTIMIZED:
+            return report
+        wrong = told(Why.WRONG_RULES, ", ".join(sorted(guilty)))
+        return replace(report, reason=f"{wrong}; without them: {report.reason}")
 
     def _explore(
         self,
@@ -502,15 +514,16 @@ def _listed(shape: Sequence[object]) -> str:
     return ",".join(map(str, shape)) or "a scalar"
 
 
-def _what_to_give(graph: Graph) -> str:
-    """What to say about a model that does not run on inputs of the sizes that were guessed."""
-    open_ones = []
-    for name in graph.inputs:
-        dims = graph.types[name].shape if name in graph.types else ()
-        if any(dim < 0 for dim in dims):
-            shape = _listed([graph.symbols.name(dim) if dim < 0 else dim for dim in dims])
-            open_ones.append(f"--input-shape {name}:{shape}")
-    shapes = f"give the sizes, {' '.join(open_ones)}, or " if open_ones else "give "
+def _what_to_give(graph: Graph, tried: Mapping[str, tuple[int, ...]]) -> str:
+    """What to say about a model that does not run on inputs of the sizes that were guessed.
+
+    Args:
+        graph: The model.
+        tried: The shapes it was tried with, by input name.
+    """
+    open_ones = [name for name in tried if name in graph.types and any(dim < 0 for dim in graph.types[name].shape)]
+    flags = " ".join(f"--input-shape {name}:{','.join(map(str, tried[name]))}" for name in open_ones)
+    shapes = f"give other sizes, as {flags}, or " if flags else "give "
     return f"{shapes}inputs that it takes with --inputs"
 
 

@@ -31,6 +31,7 @@ class Why(StrEnum):
     NO_GRAPH = "no-graph"
     ALL_REFUSED = "all-refused"
     CULPRITS_TIME = "culprits-time"
+    WRONG_RULES = "wrong-rules"
     SAME_KERNELS = "same-kernels"
     NOT_FASTER = "not-faster"
     NOT_MEASURED = "not-measured"
@@ -105,6 +106,7 @@ _LINES: Final[Mapping[Why, _Line]] = {
     ),
     Why.ALL_REFUSED: _Line(what="{}", next="leave these rules out with --skip-rules"),
     Why.CULPRITS_TIME: _Line(what="{}, and no time was left to find out which of them is wrong", next=_LONGER),
+    Why.WRONG_RULES: _Line(what="wrong on this model, and left out: {}", next="ask eqsat rules check about them"),
     Why.SAME_KERNELS: _Line(
         what="ONNX Runtime makes the same of the best graph as of the input",
         next="let more rules take part with --enable-rules wide",

@@ -8,7 +8,7 @@ from dataclasses import dataclass, field, replace
 from enum import StrEnum
 from pathlib import Path
 from types import MappingProxyType
-from typing import TypeVar
+from typing import TypeVar, assert_never
 
 from typing_extensions import override
 
@@ -46,6 +46,25 @@ class Dropped:
     @override
     def __str__(self) -> str:
         return f"{self.reason}: {self.detail}" if self.detail else str(self.reason)
+
+    def way_out(self, entry: str, opset: int) -> str:
+        """Return why an entry takes no part in a run and what to do about it, as one sentence.
+
+        Args:
+            entry: Its name in the file.
+            opset: Version of the model's default domain.
+        """
+        match self.reason:
+            case DropReason.NOT_ENABLED:
+                return f"it approximates, so it is off by default: --enable-rules {entry}"
+            case DropReason.TIER_OFF:
+                return f"it is in a tier that is off by default: --enable-rules {self.detail}"
+            case DropReason.UNAVAILABLE:
+                return f"it makes {self.detail}, which opset {opset} does not have"
+            case DropReason.SKIPPED | DropReason.ASSUMES_FINITE:
+                return f"it {self}"
+            case never:
+                assert_never(never)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -5,7 +5,9 @@ A name that is neither declared nor among the primitives allowed is refused here
 
 from __future__ import annotations
 
+import re
 from collections.abc import Sequence
+from typing import Final
 
 from eqsat.egglog.commands import (
     Action,
@@ -33,6 +35,8 @@ from ir.operators import OPERATORS
 
 NUMBERS = frozenset({"i64", "f64"})
 _LETTERS = frozenset("NTVE")
+_LOOKS_LIKE_A_NUMBER: Final = re.compile(r"[-+]?[\d.]+\w*")
+_NUMBER_HINT: Final = "; a number as a tensor is (ConstantOfShape (ConstantOfShapeA (S0) 0.5 (dtype x)))"
 
 
 def infer_sorts(
@@ -88,7 +92,8 @@ class _Inference:
         terms = action_terms(action)
         for name, variable in variables(head_terms([action])).items():
             if name not in bound:
-                raise self._error(variable, f"`{name}` is not bound by the left side")
+                hint = _NUMBER_HINT if _LOOKS_LIKE_A_NUMBER.fullmatch(name) else ""
+                raise self._error(variable, f"`{name}` is not bound by the left side{hint}")
         match action:
             case Let():
                 if action.lhs in bound:
@@ -115,7 +120,8 @@ class _Inference:
         else:
             found = self._call(term, want)
         if found is not None and want is not None and found != want:
-            raise self._error(term, f"`{term}` is of sort {found} where {want} is expected")
+            hint = _NUMBER_HINT if want == "Tensor" and found in NUMBERS else ""
+            raise self._error(term, f"`{term}` is of sort {found} where {want} is expected{hint}")
         return found or want
 
     def _call(self, term: Call, want: str | None) -> str | None:
@@ -158,7 +164,10 @@ class _Inference:
         if letters.get("N", "i64") not in NUMBERS:
             raise self._error(term, f"`{term.name}` takes numbers, not sort {letters['N']}")
         if "V" in letters and letters["V"] not in self._signatures.elements:
-            raise self._error(term, f"`{term.name}` takes vectors, not sort {letters['V']}")
+            if term.name != "vec-of":
+                raise self._error(term, f"`{term.name}` takes vectors, not sort {letters['V']}")
+            hint = f"; write (S{len(arguments)} ...)" if letters["V"] == "Dims" else ""
+            raise self._error(term, f"`vec-of` makes a vector where {letters['V']} is expected{hint}")
         return letters.get(primitive.output) if primitive.output in _LETTERS else primitive.output
 
     def _learn(self, letters: dict[str, str], letter: str, sort: str | None) -> None:

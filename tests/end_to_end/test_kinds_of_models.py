@@ -176,6 +176,25 @@ def test_a_rule_that_makes_every_graph_wrong_is_found_and_left_out(run: Run, tmp
     check_equal(tmp_path, found, (2, 3))
 
 
+def test_an_end_without_gain_names_the_rules_that_were_wrong(run: Run) -> None:
+    nodes = [models.node("Neg", "x", "a"), models.node("Neg", "a", "b"), models.node("Tanh", "b", "y")]
+    model = models.make(nodes, [("x", [2, 3])], [("y", [2, 3])])
+    rules = f"{models.HEADER}{models.rewrite('(Tanh x)', 'x', 'tanh-away')}\n{models.HEADER}"
+    report, _ = run(model, rules + models.rewrite("(Neg (Neg x))", "(Abs (Abs x))", "abs-twice"))
+    assert report.status is Status.UNCHANGED
+    assert report.reason.startswith("wrong on this model, and left out: ")
+    assert "tanh-away" in report.reason
+
+
+def test_a_rule_of_ones_own_that_takes_no_part_is_named(run: Run, tmp_path: Path) -> None:
+    own = tmp_path / "own.egg"
+    own.write_text("; SOURCE none\n; FLOATS approximates\n" + models.rewrite("(Tanh x)", "x", "tanh-away"))
+    report, _ = run(models.chain(2), TWICE, rule_files=(str(own),))
+    assert report.warnings == (
+        "your rule tanh-away takes no part: it approximates, so it is off by default: --enable-rules tanh-away",
+    )
+
+
 def test_the_shapes_of_the_user_are_measured_at(run: Run, tmp_path: Path) -> None:
     nodes = [models.node("Neg", "x", "a"), models.node("Neg", "a", "y")]
     model = models.make(nodes, [("x", ["n", 3])], [("y", ["n", 3])])
@@ -221,7 +240,7 @@ def test_inputs_that_the_model_does_not_take_are_a_usage_error(run: Run, tmp_pat
 @pytest.mark.parametrize(
     ("dims", "what"),
     [
-        (["N", 21], r"x:1,21: .*; give the sizes, --input-shape x:N,21, or inputs that it takes with --inputs$"),
+        (["N", 21], r"x:1,21: .*; give other sizes, as --input-shape x:1,21, or inputs that it takes with --inputs$"),
         ([4, 21], r"x:4,21: .*[^,]; give inputs that it takes with --inputs$"),
     ],
 )

@@ -39,6 +39,18 @@ def opt(body: str, head: str = "(union y x)") -> str:
         (opt("", "(let x (Neg y)) (union y x)"), "r.egg:4:6: `(let x ...)` hides a variable of the same name"),
         (opt("", "(union y z) (let z x)"), "r.egg:4:15: `z` is not bound by the left side"),
         (opt("", "(let v (vec-of)) (union y x)"), "r.egg:4:6: the sort of `v` does not follow from anything"),
+        (
+            opt("", "(union y (Mul x 2.0))"),
+            "r.egg:4:22: `2.0` is of sort f64 where Tensor is expected; a number as a tensor is (ConstantOfShape ",
+        ),
+        (
+            opt("", "(union y (Mul x 0.5f))"),
+            "r.egg:4:22: `0.5f` is not bound by the left side; a number as a tensor is ",
+        ),
+        (
+            opt("", "(union y (Reshape x (vec-of 1 4)))"),
+            "r.egg:4:26: `vec-of` makes a vector where Dims is expected; write (S2 ...)",
+        ),
         (opt("", "(set (rank x) 1.5)"), "r.egg:4:20: `1.5` is of sort f64 where i64 is expected"),
     ],
 )

@@ -52,7 +52,8 @@ def difference(
         if has_signed_zeros:
             wrong |= (expected == 0) & (found == 0) & (np.signbit(expected) != np.signbit(found))
         if bool(wrong.any()):
-            return _first(expected, found, wrong)
+            is_lost = bool((wrong & (np.isfinite(expected) != np.isfinite(found))).any())
+            return f"{_first(expected, found, wrong)} ({expected.dtype}){_FINITE_HINT if is_lost else ''}"
         is_number = np.isfinite(expected) & np.isfinite(found)
         one, two = expected[is_number].astype(np.float64), found[is_number].astype(np.float64)
         gap, size = np.abs(one - two), np.abs(one)
@@ -72,6 +73,9 @@ def _wrong_kinds(expected: np.ndarray, found: np.ndarray, floats: FloatClass) ->
         lost |= np.isnan(expected) != np.isnan(found)
         lost |= np.isinf(expected) & np.isinf(found) & (expected != found)
     return np.asarray(lost)
+
+
+_FINITE_HINT: Final = "; a rule for finite values says so: FLOATS finite"
 
 
 def _first(expected: np.ndarray, found: np.ndarray, wrong: np.ndarray) -> str:

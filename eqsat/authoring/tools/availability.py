@@ -3,10 +3,9 @@
 from __future__ import annotations
 
 from functools import cache
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING
 
 from eqsat.authoring.tools.schema import schema_commands
-from eqsat.rules.book import DropReason
 from eqsat.rules.rule import RuleKind
 from eqsat.rules.signatures import PRIMITIVES, Signatures
 from eqsat.rules.terms import body_terms, calls, head_terms
@@ -14,17 +13,11 @@ from ir.availability import available_operators
 from ir.operators import OPERATORS
 
 if TYPE_CHECKING:
-    from collections.abc import Collection, Iterable, Mapping, Sequence
+    from collections.abc import Collection, Iterable, Sequence
     from collections.abc import Set as AbstractSet
 
     from eqsat.rules.book import RuleBook
     from eqsat.rules.rule import Rule
-
-_WAYS_OUT: Final[Mapping[DropReason, str]] = {
-    DropReason.NOT_ENABLED: "it approximates, so it is off by default: --enable-rules {name}",
-    DropReason.TIER_OFF: "it is in a tier that is off by default: --enable-rules {detail}",
-    DropReason.UNAVAILABLE: "it makes {detail}, which opset {opset} does not have",
-}
 
 
 def selected(book: RuleBook, opset: int, *, enable: Collection[str] = ()) -> RuleBook:
@@ -51,8 +44,7 @@ def obstacle(book: RuleBook, rule: Rule, operators: AbstractSet[str], opset: int
     taking_part = selected(book, opset)
     dropped = taking_part.dropped.get(rule.name)
     if dropped is not None:
-        text = _WAYS_OUT.get(dropped.reason, str(dropped))
-        return text.format(name=rule.entry, detail=dropped.detail, opset=opset)
+        return dropped.way_out(rule.entry, opset)
     return missing(taking_part.rules, rule, operators)
 
 

@@ -142,5 +142,9 @@ def told(judged: Judged) -> list[str]:
         if judged.num_instances:
             lines.append(f"  both sides are equal at {judged.num_instances} other random instances")
     if judged.unknown and judged.unknown not in judged.reason:
-        lines.append(f"  {'not proved' if judged.is_sound else 'not known'}: {judged.unknown}")
+        lines.append(
+            f"  not proved, no fault of the rule: the proof knows too little of its operators ({judged.unknown})"
+            if judged.is_sound
+            else f"  not known: {judged.unknown}"
+        )
     return [*lines, f"  {judged.seconds:.1f} s"]

@@ -72,7 +72,7 @@ def test_what_was_found_is_told() -> None:
         "a: tested",
         "  both sides are equal at 200 random instances",
         "  its 2 INSTANCE lines match, its 1 NEAR-MISS lines do not",
-        "  not proved: no field",
+        "  not proved, no fault of the rule: the proof knows too little of its operators (no field)",
         "  0.0 s",
     ]
     wrong = Judged(rule="a", level=None, reason="unknown: no instance", unknown="no instance")
