@@ -19,9 +19,9 @@ from typing import TYPE_CHECKING, Any, Final
 import numpy as np
 
 from bench.documents import write_results
-from rl.config import DEFAULT, TrainConfig, read_config
-from rl.training import train
-from rl.training_env import source_of
+from rl.training.config import DEFAULT, TrainConfig, read_config
+from rl.training.loop import train
+from rl.training.tasks import source_of
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping

@@ -26,12 +26,12 @@ from eqsat.errors import EqsatError
 from rl.comparison.baselines import baselines
 from rl.comparison.command import add_arguments, budgets, run, say
 from rl.comparison.contest import compare, line
-from rl.comparison.device import Device
 from rl.comparison.ledger import PriceBook
+from rl.env.device import Device
+from rl.env.tasks import Task
 from rl.families.prices import CalibratedPrices, measured_fits
 from rl.families.regimes import Regime
 from rl.families.sketch import OPSET
-from rl.tasks import Task
 
 TOY_PRICES: Final = Path(__file__).parent / "results" / "toy-prices.json"
 NUM_MODEL_ENODES: Final = 10_000

@@ -29,13 +29,13 @@ from eqsat.prices.pricing import VIEWS, Pricer
 from eqsat.prices.roofline import kernel
 from eqsat.runtime.runtime import Runtime
 from eqsat.runtime.settings import CPU_PROVIDER, SessionSettings
-from rl.env import EGraphEnv, Settings
+from rl.env.environment import EGraphEnv, Settings
+from rl.env.observation import FIRST_CANDIDATE
+from rl.env.prices import PriceSource, TablePrices
 from rl.families import prices as family_prices
 from rl.families.prices import ANY, Fit, fitted, work_us
 from rl.families.sketch import OPSET
 from rl.families.tasks import make_task
-from rl.observation import FIRST_CANDIDATE
-from rl.prices import PriceSource, TablePrices
 
 TARGET: Final = Path(family_prices.__file__).with_name(family_prices.DATA)
 MIN_SAMPLES: Final = 3

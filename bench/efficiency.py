@@ -25,7 +25,7 @@ from bench.learners import Effort, Kind, Way, add_flags, exported_task, train
 from bench.models import UnknownModelError, UnsupportedVariantError
 from eqsat.errors import EqsatError
 from rl.comparison.command import say
-from rl.comparison.device import Device
+from rl.env.device import Device
 from rl.families.regimes import Regime
 
 if TYPE_CHECKING:
@@ -33,7 +33,7 @@ if TYPE_CHECKING:
 
     from eqsat.prices.beliefs import Kernel
     from rl.comparison.ledger import PriceBook
-    from rl.tasks import Task
+    from rl.env.tasks import Task
 
 GROWTH: Final = 1.4
 """Room: enough to gain, too little to try everything."""

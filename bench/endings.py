@@ -22,18 +22,18 @@ from bench.documents import ONNX_RUNTIMES, write_results
 from bench.learners import Effort, add_flags, exported_task, model_free_config
 from bench.models import UnknownModelError, UnsupportedVariantError
 from eqsat.errors import EqsatError
-from rl import training as model_free
-from rl.checkpoint import load
+from rl.agent.checkpoint import load
+from rl.agent.policy import Policy
 from rl.comparison.command import say
-from rl.comparison.device import Device
+from rl.env.device import Device
+from rl.env.measured_gain import MeasuredGain
 from rl.families.regimes import Regime
-from rl.measured_gain import MeasuredGain
-from rl.policy import Policy
-from rl.rollout import Order, play
-from rl.training_env import TaskSplit, make_env
+from rl.training import loop as model_free
+from rl.training.rollout import Order, play
+from rl.training.tasks import TaskSplit, make_env
 
 if TYPE_CHECKING:
-    from rl.tasks import Task
+    from rl.env.tasks import Task
 
 MODELS: Final = ("roberta-2l", "gpt2-2l")
 NUM_PAIRS: Final = 12

@@ -25,22 +25,22 @@ from bench.documents import ONNX_RUNTIMES, write_results
 from bench.learners import add_flags, exported_task
 from bench.models import UnknownModelError, UnsupportedVariantError
 from eqsat.errors import EqsatError
-from rl.checkpoint import shipped
+from rl.agent.checkpoint import shipped
+from rl.agent.policy import Policy
 from rl.comparison.command import say
-from rl.comparison.device import Device
-from rl.config import EpisodeConfig
+from rl.env.device import Device
+from rl.env.measured_gain import MeasuredGain
+from rl.env.rewards import Ending
 from rl.families.regimes import Regime
-from rl.measured_gain import MeasuredGain
-from rl.policy import Policy
-from rl.rewards import Ending
-from rl.rollout import Order, play
-from rl.training_env import TaskSplit, make_env
+from rl.training.config import EpisodeConfig
+from rl.training.rollout import Order, play
+from rl.training.tasks import TaskSplit, make_env
 from rl.world import planning
 from rl.world.checkpoint import load
 from rl.world.endprice import Ended, EndError, cross_validated, end_error, worst
 
 if TYPE_CHECKING:
-    from rl.tasks import Task
+    from rl.env.tasks import Task
     from rl.world.model import WorldModel
 
 MODELS: Final = (

@@ -23,11 +23,11 @@ from bench.documents import write_results
 from bench.session import random_model
 from eqsat.extraction.greedy import greedy_dag
 from eqsat.rules.book import load_rules
-from rl.env import EGraphEnv, Settings
-from rl.observation import FIRST_CANDIDATE, REBASE
-from rl.prices import TablePrices
-from rl.scene import Scene
-from rl.tasks import Task, read_task
+from rl.env.environment import EGraphEnv, Settings
+from rl.env.observation import FIRST_CANDIDATE, REBASE
+from rl.env.prices import TablePrices
+from rl.env.scene import Scene
+from rl.env.tasks import Task, read_task
 
 DEFAULT_ENODES = (1_000, 10_000)
 TARGETS = {1_000: 30.0, 10_000: 5.0}

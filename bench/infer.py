@@ -33,7 +33,6 @@ from bench.documents import ONNX_RUNTIMES, made_with, write_document
 from eqsat.authoring.inference import Inference, Proposal, Question, infer
 from eqsat.authoring.inference.derivation import Effort, derived, derived_instances
 from eqsat.authoring.soundness.closure import companions, only, standing_free
-from eqsat.authoring.soundness.parts import together
 from eqsat.egglog.schema import SORT_OF_KIND
 from eqsat.egraph.enode import CONS, CONST, INPUT, NIL, ENode
 from eqsat.egraph.session import Session
@@ -41,6 +40,7 @@ from eqsat.prices.database import PriceDatabase
 from eqsat.prices.pricing import Pricer
 from eqsat.rules import RuleBook, RuleKind, load_rules
 from eqsat.rules.instances import Apply, Name, Precision, draw
+from eqsat.rules.parts import together
 from eqsat.runtime import Runtime
 from eqsat.runtime.settings import SessionSettings
 from ir.availability import available_operators

@@ -27,8 +27,8 @@ from eqsat.prices.micro import MicroMaker
 from eqsat.prices.problem import lay_out
 from eqsat.runtime.settings import CPU_PROVIDER
 from rl.comparison.command import say
-from rl.comparison.device import Device
 from rl.comparison.ledger import Ledger
+from rl.env.device import Device
 from rl.families.regimes import Regime
 
 TARGET: Final = Path(reference.__file__).with_name(reference.DATA)

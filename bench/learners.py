@@ -21,17 +21,17 @@ from typing_extensions import override
 from bench.models import export
 from eqsat.egraph.session import Session
 from eqsat.search.interface import SearchBudget
-from rl import checkpoint as policies
-from rl import training as model_free
+from rl.agent import checkpoint as policies
+from rl.agent.network import NetworkConfig
 from rl.comparison.attempts import Attempt, Contender, Limits, Moment
 from rl.comparison.contenders import PolicyContender, SearchContender, arena_of
 from rl.comparison.ledger import Ledger, clock_without_measuring
-from rl.config import EpisodeConfig, TrainConfig
 from rl.evaluate import model_task
 from rl.families.prices import CalibratedPrices, measured_fits
-from rl.network import NetworkConfig
-from rl.search import Learned
-from rl.training_env import TaskSplit
+from rl.search.learned import Learned
+from rl.training import loop as model_free
+from rl.training.config import EpisodeConfig, TrainConfig
+from rl.training.tasks import TaskSplit
 from rl.world import planning
 from rl.world import train as imagining
 from rl.world.config import FitConfig, ImagineConfig, ModelConfig, WorldConfig
@@ -41,11 +41,11 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from eqsat.search.interface import Search
-    from rl.comparison.device import Device
     from rl.comparison.ledger import Clock, PriceBook
+    from rl.env.device import Device
+    from rl.env.prices import PriceSource
+    from rl.env.tasks import Task
     from rl.families.regimes import Regime
-    from rl.prices import PriceSource
-    from rl.tasks import Task
 
 TOLERANCE: Final = 1e-3
 """Gains that differ by less, in shares of the model's price, are the same."""

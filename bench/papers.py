@@ -21,22 +21,22 @@ from bench.documents import git
 from bench.learners import Effort, Kind, TrainedContender, add_flags, exported_task
 from bench.models import UnknownModelError, UnsupportedVariantError
 from eqsat.errors import EqsatError
-from rl.checkpoint import shipped
+from rl.agent.checkpoint import shipped
 from rl.comparison.attempts import Limits
 from rl.comparison.baselines import baselines
 from rl.comparison.command import REFERENCE, say, write
 from rl.comparison.contenders import SearchContender
 from rl.comparison.contest import Comparison, compare, line
-from rl.comparison.device import Device
 from rl.comparison.summary import gain_table, standings, table
+from rl.env.device import Device
 from rl.families.prices import CalibratedPrices, measured_fits
 from rl.families.regimes import Regime
-from rl.search import Learned
+from rl.search.learned import Learned
 from rl.world.planning import foresighted
 
 if TYPE_CHECKING:
     from rl.comparison.attempts import Attempt, Contender
-    from rl.prices import PriceSource
+    from rl.env.prices import PriceSource
 
 MODELS: Final = (
     "inception-v3",

@@ -30,7 +30,7 @@ from eqsat.prices.micro import MicroMaker
 from eqsat.prices.pricing import micro_or_price
 from eqsat.prices.problem import lay_out
 from rl.comparison.command import say
-from rl.comparison.device import Device
+from rl.env.device import Device
 from rl.families.regimes import Regime
 
 if TYPE_CHECKING:

@@ -20,11 +20,11 @@ from typing import TYPE_CHECKING, Final
 import numpy as np
 
 from ir.reader import read
+from rl.env.prices import PriceSource, TablePrices
+from rl.env.tasks import Task
 from rl.families.files import save
 from rl.families.regimes import Regime, rules_of
 from rl.families.sketch import OPSET, Sketch
-from rl.prices import PriceSource, TablePrices
-from rl.tasks import Task
 
 if TYPE_CHECKING:
     from ir.graph import Graph

@@ -24,10 +24,10 @@ import numpy as np
 import torch
 
 from bench.documents import write_results
-from rl.checkpoint import shipped
+from rl.agent.checkpoint import shipped
+from rl.agent.policy import Policy
 from rl.comparison.command import say
 from rl.families import Split, make_tasks
-from rl.policy import Policy
 from rl.world.assessment import assess
 from rl.world.checkpoint import load
 from rl.world.config import FitConfig, ModelConfig

@@ -20,11 +20,11 @@ from ir.errors import InvalidModelError
 from ir.inner_sizes import inner_sizes
 from ir.reader import read
 from rl.comparison.command import add_arguments, run, say
-from rl.comparison.device import Device
 from rl.comparison.ledger import PriceBook
+from rl.env.device import Device
+from rl.env.tasks import Task
 from rl.families import Split, make_tasks
 from rl.families.regimes import Regime, rules_of
-from rl.tasks import Task
 
 if TYPE_CHECKING:
     from collections.abc import Mapping

@@ -15,18 +15,18 @@ if TYPE_CHECKING:
 
 def _ppo(options: Mapping[str, str]) -> Search:
     with learning("--search ppo"):
-        from rl.search_options import ppo
+        from rl.search.options import ppo
 
     return ppo(options)
 
 
 def auto(options: Mapping[str, str]) -> Search:
-    """Return the search that chooses, from its options; they are those of :func:`rl.search_options.ppo`.
+    """Return the search that chooses, from its options; they are those of :func:`rl.search.options.ppo`.
 
     Raises:
         UsageError: There is no such option, or it is wrong.
     """
-    from rl.automatic import Auto, check_options
+    from rl.search.automatic import Auto, check_options
 
     check_options("auto", options)
     if options:
@@ -37,7 +37,7 @@ def auto(options: Mapping[str, str]) -> Search:
 
 def _agent(options: Mapping[str, str]) -> Search:
     with learning("the agent"):
-        from rl.search_options import ppo
+        from rl.search.options import ppo
 
     return ppo(options)
 

@@ -12,12 +12,12 @@ from typing import TYPE_CHECKING, Any
 
 from eqsat.errors import EqsatError
 from eqsat.text.shown import one_line, plain
-from rl.checkpoint import load
-from rl.config import DEFAULT, read_config
-from rl.training_env import source_of
+from rl.agent.checkpoint import load
+from rl.training.config import DEFAULT, read_config
+from rl.training.tasks import source_of
 
 if TYPE_CHECKING:
-    from rl.training import Summary
+    from rl.training.loop import Summary
 
 
 def run_training(
@@ -38,14 +38,14 @@ def run_training(
         start: Folder of the policy to begin with; a new one where it is left out.
         is_resumed: Go on with what ``output`` holds.
         time_limit_s: Seconds, instead of those in the settings.
-        tasks: What to train on, instead of what the settings say: values of :class:`~rl.config.TaskConfig` by name.
+        tasks: What to train on instead: values of :class:`~rl.training.config.TaskConfig` by name.
         tell: Is told how it goes.
 
     Raises:
         UsageError: A setting is wrong, or a file cannot be read.
         InvalidModelError: A model cannot be read.
     """
-    from rl.training import train
+    from rl.training.loop import train
 
     settings = read_config(config)
     if time_limit_s is not None:

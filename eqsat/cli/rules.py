@@ -13,15 +13,8 @@ from typing import TYPE_CHECKING, Annotated, Final, TypeVar
 import typer
 
 from eqsat.cli.face import HELP_NAMES, InterruptedRunError
-from eqsat.cli.rules_screen import (
-    has_lines,
-    print_complaints,
-    print_json,
-    print_rows,
-    print_stats,
-    print_why_not,
-    say,
-)
+from eqsat.cli.printing import has_lines, print_json, print_rows, say
+from eqsat.cli.rules_screen import print_complaints, print_stats, print_why_not
 from eqsat.errors import BudgetError, EqsatError, RulesError, UsageError
 from eqsat.pipeline import output
 from eqsat.text import arguments

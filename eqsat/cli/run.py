@@ -12,7 +12,7 @@ from rich.console import Console
 from eqsat.api.supervisor import Isolation, supervise
 from eqsat.cli import signals, streams
 from eqsat.cli.face import HELP_NAMES, InterruptedRunError, fail
-from eqsat.cli.rules_screen import print_rows
+from eqsat.cli.printing import print_rows
 from eqsat.cli.screen import Verbosity, screen
 from eqsat.errors import INTERRUPTED_EXIT_CODE, EqsatError, SayingError, UsageError
 from eqsat.pipeline import output

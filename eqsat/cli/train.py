@@ -60,8 +60,8 @@ def train(
         get_temp_dir()  # that of multiprocessing, which it removes itself, at the end of this process
         with TemporaryFolder() as folder, folder.as_home():
             with learning("eqsat train"):
-                from rl.config import DEFAULT
                 from rl.train import absolute, run_training
+                from rl.training.config import DEFAULT
 
             tasks = {
                 "models": absolute(model or ()),

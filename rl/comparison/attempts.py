@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Protocol
 
 if TYPE_CHECKING:
     from rl.comparison.ledger import PriceBook
-    from rl.tasks import Task
+    from rl.env.tasks import Task
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

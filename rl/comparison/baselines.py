@@ -9,13 +9,13 @@ from eqsat.errors import UsageError
 from eqsat.pipeline.job import Prices
 from eqsat.search.registry import make_search
 from rl.comparison.contenders import SearchContender
-from rl.search_options import ppo
+from rl.search.options import ppo
 from rl.searches import auto
 from rl.world.planning import world_model
 
 if TYPE_CHECKING:
     from eqsat.search.interface import SearchFactory
-    from rl.prices import PriceSource
+    from rl.env.prices import PriceSource
 
 BASELINES: Final = ("random", "greedy", "beam", "saturate", "mcts")
 """Names of searches; all of them end with the same exact extraction."""

@@ -15,7 +15,7 @@ import torch
 from eqsat.errors import UsageError
 from eqsat.text.shown import plain
 from ir.atomic_file import write_text
-from rl.checkpoint import load, shipped
+from rl.agent.checkpoint import load, shipped
 from rl.comparison.attempts import Limits
 from rl.comparison.baselines import BASELINES, baselines
 from rl.comparison.contenders import PolicyContender, SearchContender
@@ -23,14 +23,14 @@ from rl.comparison.contest import Comparison, compare, document, line
 from rl.comparison.plot import budget, write_plot
 from rl.comparison.summary import gain_table, standings, table
 from rl.families.prices import CalibratedPrices, measured_fits
-from rl.search import DEFAULT_WIDTH, Learned
+from rl.search.learned import DEFAULT_WIDTH, Learned
 from rl.world import planning
 
 if TYPE_CHECKING:
-    from rl.checkpoint import Checkpoint
+    from rl.agent.checkpoint import Checkpoint
     from rl.comparison.attempts import Contender
     from rl.comparison.ledger import PriceBook
-    from rl.tasks import Task
+    from rl.env.tasks import Task
 
 REFERENCE = "saturate"
 SHIPPED = "shipped"

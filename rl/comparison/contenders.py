@@ -21,12 +21,12 @@ from eqsat.prices.micro import MicroMaker
 from eqsat.prices.problem import lay_out
 from eqsat.prices.reference import reference_prices
 from eqsat.search.interface import Arena, SearchBudget, StopReason, Surroundings
+from rl.agent.policy import Policy
 from rl.comparison.attempts import Attempt, Contender, Limits, Moment
 from rl.comparison.ledger import Ledger, PriceBook, clock_without_measuring
-from rl.env import EGraphEnv, Settings, Truncation
-from rl.policy import Policy
-from rl.scene import priced_problem
-from rl.tracker import Tracker
+from rl.env.environment import EGraphEnv, Settings, Truncation
+from rl.env.scene import priced_problem
+from rl.env.tracker import Tracker
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -34,10 +34,10 @@ if TYPE_CHECKING:
     from eqsat.extraction.problem import ExtractionProblem, Selection
     from eqsat.prices.problem import Layout, PricedProblem
     from eqsat.search.interface import Search
-    from rl.checkpoint import Checkpoint
+    from rl.agent.checkpoint import Checkpoint
     from rl.comparison.ledger import Clock
-    from rl.prices import PriceSource
-    from rl.tasks import Task
+    from rl.env.prices import PriceSource
+    from rl.env.tasks import Task
 
 
 def arena_of(task: Task, session: Session, clock: Clock, seed: int) -> Arena:

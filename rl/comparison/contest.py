@@ -14,7 +14,7 @@ from rl.comparison.summary import median_gains, standings
 
 if TYPE_CHECKING:
     from rl.comparison.attempts import Attempt, Contender, Limits
-    from rl.tasks import Task
+    from rl.env.tasks import Task
 
 SCHEMA: Final = 1
 _LIBRARIES: Final = ("egglog", "gymnasium", "numpy", "onnxruntime-gpu", "onnxruntime", "ortools", "torch")

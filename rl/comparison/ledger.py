@@ -18,7 +18,7 @@ from eqsat.prices.micro import Cluster
 from eqsat.prices.pricing import micro_or_price
 from eqsat.prices.roofline import kernel, roofline_us
 from ir.atomic_file import write_text
-from rl.prices import PriceSource
+from rl.env.prices import PriceSource
 
 if TYPE_CHECKING:
     from pathlib import Path

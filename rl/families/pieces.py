@@ -11,9 +11,9 @@ from dataclasses import replace
 from functools import cache
 from typing import TYPE_CHECKING, Final
 
-from eqsat.authoring.soundness.parts import together
 from eqsat.rules.book import load_rules
 from eqsat.rules.instances import DEFAULT_OPSET, InstanceError, Precision, draw
+from eqsat.rules.parts import together
 from eqsat.rules.rule import RuleKind
 from rl.families.choices import chance, pick
 

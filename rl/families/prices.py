@@ -27,7 +27,7 @@ from typing_extensions import override
 
 from eqsat.prices.pricing import flat_price
 from eqsat.prices.roofline import LAUNCH_US, kernel
-from rl.prices import PriceSource, TablePrices
+from rl.env.prices import PriceSource, TablePrices
 
 if TYPE_CHECKING:
     from eqsat.egraph.session import Session

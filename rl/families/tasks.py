@@ -11,11 +11,11 @@ from typing import Final
 import numpy as np
 
 from eqsat.errors import UsageError
+from rl.env.tasks import Task
 from rl.families.choices import pick
 from rl.families.kinds import HELD_OUT_KINDS, TRAINING_KINDS, Kind, make_graph
 from rl.families.prices import CalibratedPrices, Device, measured_fits
 from rl.families.regimes import Regime, rules_of
-from rl.tasks import Task
 
 SMALLEST: Final = 80
 LARGEST: Final = 700

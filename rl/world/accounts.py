@@ -8,12 +8,12 @@ from typing import TYPE_CHECKING, final
 
 from typing_extensions import override
 
-from rl.prices import PriceSource
+from rl.env.prices import PriceSource
 
 if TYPE_CHECKING:
     from eqsat.egraph.session import Session
     from eqsat.prices.micro import Cluster, MicroMaker
-    from rl.tasks import Task
+    from rl.env.tasks import Task
 
 
 @final

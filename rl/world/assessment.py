@@ -128,7 +128,7 @@ def _pieces(trajectories: Sequence[Trajectory], horizon: int, max_pieces: int, r
 
 
 def rewards_of(log_costs: np.ndarray, gamma: float) -> np.ndarray:
-    """Return what each step pays, ``gamma phi(s') - phi(s)``, see :mod:`rl.rewards`; (num_steps, num_pieces).
+    """Return what each step pays, ``gamma phi(s') - phi(s)``, see :mod:`rl.env.rewards`; (num_steps, num_pieces).
 
     Args:
         log_costs: Logarithm of the price of every state, relative to the model's; (num_steps + 1, num_pieces).

@@ -1,4 +1,4 @@
-"""A world model on disk: a folder with its policy (see :mod:`rl.checkpoint`), ``world.safetensors`` and ``world.json``.
+"""A world model on disk: a policy (see :mod:`rl.agent.checkpoint`), ``world.safetensors`` and ``world.json``.
 
 The policy of that folder is a policy like any other: ``--search ppo`` acts by it without a world model.
 """
@@ -15,17 +15,17 @@ from safetensors.torch import save_file
 
 from eqsat.errors import UsageError
 from ir.atomic_file import replacing, write_text
-from rl import checkpoint as policies
-from rl.config import filled
-from rl.network import Network
-from rl.stored import StoredError, read_description, read_tensors
+from rl.agent import checkpoint as policies
+from rl.agent.network import Network
+from rl.agent.settings import filled
+from rl.agent.stored import StoredError, read_description, read_tensors
 from rl.world.config import ModelConfig, with_openness
 from rl.world.model import WorldModel
 
 if TYPE_CHECKING:
     from pathlib import Path
 
-    from rl.statistics import FeatureStatistics
+    from rl.agent.statistics import FeatureStatistics
 
 FORMAT: Final = 2
 """Version of the files' layout and of the meaning of every number in them."""

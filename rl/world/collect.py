@@ -8,13 +8,13 @@ from typing import TYPE_CHECKING, Final
 import numpy as np
 import torch
 
-from rl.observation import FIRST_CANDIDATE, REBASE, STOP, Observation
+from rl.env.observation import FIRST_CANDIDATE, REBASE, STOP, Observation
 from rl.world.imagination import Terms, imagine
 from rl.world.latent import LatentState, joined
 from rl.world.replay import Choose
 
 if TYPE_CHECKING:
-    from rl.policy import Policy
+    from rl.agent.policy import Policy
     from rl.world.fit import Encoded
     from rl.world.model import WorldModel
 

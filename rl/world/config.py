@@ -9,9 +9,10 @@ from pathlib import Path
 from typing import Any
 
 from eqsat.errors import UsageError
-from rl.config import EpisodeConfig, TaskConfig, filled
-from rl.network import NetworkConfig
-from rl.stored import check_range
+from rl.agent.network import NetworkConfig
+from rl.agent.settings import filled
+from rl.agent.stored import check_range
+from rl.training.config import EpisodeConfig, TaskConfig
 from rl.world.stochastic import Openness
 
 
@@ -119,7 +120,7 @@ class ImagineConfig:
         lambda_: Of the returns.
         gamma: Discount.
         learning_rate: Of Adam, for the heads of the policy; the encoder does not change.
-        clip: See :func:`rl.losses.policy_loss`.
+        clip: See :func:`rl.training.losses.policy_loss`.
         num_epochs: Passes over a batch, at most.
         target_kl: A batch ends early where the policy has moved farther than 1.5 times this.
         entropy_weight: Of the entropy.

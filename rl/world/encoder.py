@@ -7,14 +7,14 @@ from typing import TYPE_CHECKING, Final
 
 import torch
 
-from rl.batch import collate
+from rl.agent.batch import collate
 from rl.world.latent import LatentState
 
 if TYPE_CHECKING:
     import numpy as np
 
-    from rl.network import Network
-    from rl.observation import Observation
+    from rl.agent.network import Network
+    from rl.env.observation import Observation
 
 HEADS: Final = ("score", "stop", "rebase", "value")
 """Parts of a network that judge a state; all others encode it."""

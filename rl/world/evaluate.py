@@ -22,10 +22,10 @@ from eqsat.errors import UsageError
 from eqsat.rules.book import load_rules
 from eqsat.text.shown import one_line, plain
 from ir.atomic_file import write_text
-from rl.env import EGraphEnv, Settings
+from rl.agent.policy import Policy
+from rl.env.environment import EGraphEnv, Settings
+from rl.env.observation import NUM_RULE_BUCKETS, bucket
 from rl.families import Split, make_tasks
-from rl.observation import NUM_RULE_BUCKETS, bucket
-from rl.policy import Policy
 from rl.world.assessment import HORIZONS, Foresight, Story, assess, stories
 from rl.world.checkpoint import load
 from rl.world.collect import explorer
@@ -36,8 +36,8 @@ from rl.world.page import write_page
 from rl.world.replay import Choose, Trajectory, play
 
 if TYPE_CHECKING:
-    from rl.observation import Observation
-    from rl.tasks import Task
+    from rl.env.observation import Observation
+    from rl.env.tasks import Task
     from rl.world.model import WorldModel
 
 _GAMMA: Final = 0.99

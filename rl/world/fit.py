@@ -16,7 +16,7 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
-from rl.packing import unpack
+from rl.agent.packing import unpack
 from rl.world.encoder import encode
 from rl.world.identity import NEW
 from rl.world.latent import LatentState, joined
@@ -25,7 +25,7 @@ from rl.world.replay import chosen_candidate
 from rl.world.unroll import Losses, Move, final_loss, mean_losses, unroll
 
 if TYPE_CHECKING:
-    from rl.network import Network
+    from rl.agent.network import Network
     from rl.world.config import FitConfig
     from rl.world.model import WorldModel
     from rl.world.replay import Trajectory

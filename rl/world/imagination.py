@@ -12,14 +12,14 @@ from typing import TYPE_CHECKING, Final, final
 import torch
 from torch import Tensor
 
-from rl.network import Assessment
-from rl.segments import segment_argmax, segment_log_softmax, segment_sample
+from rl.agent.network import Assessment
+from rl.agent.segments import segment_argmax, segment_log_softmax, segment_sample
 from rl.world.formulas import disagreement
 from rl.world.latent import LatentState, joined
 from rl.world.step import imagine_step
 
 if TYPE_CHECKING:
-    from rl.network import Network
+    from rl.agent.network import Network
     from rl.world.model import WorldModel
 
 STOPPED: Final = -1
@@ -136,7 +136,7 @@ class Terms:
         penalty: What one unit of disagreement about the drop of the price costs; other than 0, every member is asked
             at every step.
         max_enodes: Size of the e-graph at which an episode ends, as a limit does it.
-        is_room: Whether that is the room that a task gives: nothing comes after it, as in :class:`rl.rollout.Episode`.
+        is_room: Whether that is the room that a task gives, as in :class:`rl.training.rollout.Episode`.
     """
 
     horizon: int

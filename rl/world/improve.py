@@ -12,8 +12,8 @@ from typing import TYPE_CHECKING, final
 import torch
 from torch import Tensor, nn
 
-from rl.losses import approximate_kl, policy_loss, value_loss
-from rl.segments import segment_entropy
+from rl.agent.segments import segment_entropy
+from rl.training.losses import approximate_kl, policy_loss, value_loss
 from rl.world.formulas import lambda_returns
 from rl.world.imagination import Imagined, Terms, imagine, judge
 from rl.world.latent import LatentState, joined
@@ -35,8 +35,8 @@ class Improvement:
         length: Steps of an episode.
         uncertainty: Disagreement about the drop.
         novelty: Disagreement about the summary.
-        policy_loss: See :func:`rl.losses.policy_loss`.
-        value_loss: See :func:`rl.losses.value_loss`.
+        policy_loss: See :func:`rl.training.losses.policy_loss`.
+        value_loss: See :func:`rl.training.losses.value_loss`.
         entropy: Of the policy, in nats.
         kl: How far the policy has moved.
     """

@@ -41,7 +41,7 @@ class LatentState:
 
     @property
     def potentials(self) -> Tensor:
-        """Relative drop of the price since the model, see :func:`rl.rewards.potential`; float (num_states,)."""
+        """Relative drop of the price since the model, see :func:`rl.env.rewards.potential`; float (num_states,)."""
         return -torch.expm1(self.log_costs)
 
     @property

@@ -10,7 +10,7 @@ import torch
 from torch import Tensor, nn
 
 from eqsat.errors import UsageError
-from rl.observation import NUM_RULE_BUCKETS
+from rl.env.observation import NUM_RULE_BUCKETS
 from rl.world.dynamics import Dynamics, Situation
 from rl.world.encoder import HEADS, encode
 from rl.world.latent import LatentState
@@ -18,8 +18,8 @@ from rl.world.latent import LatentState
 if TYPE_CHECKING:
     import numpy as np
 
-    from rl.network import Network
-    from rl.observation import Observation
+    from rl.agent.network import Network
+    from rl.env.observation import Observation
     from rl.world.config import ModelConfig
 
 GROWTH_SCALE: Final = 10.0

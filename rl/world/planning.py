@@ -24,18 +24,18 @@ from eqsat.errors import UsageError
 from eqsat.search.interface import Arena, Outcome, Search, SearchBudget
 from eqsat.search.restarts import Restarts, play_with_restarts, restarts_of
 from eqsat.text.suggest import did_you_mean
-from rl.checkpoint import shipped
-from rl.observation import REBASE
-from rl.policy import Policy
-from rl.scene import Scene
-from rl.search import Chooser, follow, task_of
+from rl.agent.checkpoint import shipped
+from rl.agent.policy import Policy
+from rl.env.observation import REBASE
+from rl.env.scene import Scene
+from rl.search.learned import Chooser, follow, task_of
 from rl.world.accounts import Account, counted
 from rl.world.checkpoint import load
 from rl.world.imagination import Terms, consult, imagine, judge
 from rl.world.improve import returns_of
 
 if TYPE_CHECKING:
-    from rl.scene import Look
+    from rl.env.scene import Look
     from rl.world.latent import LatentState
     from rl.world.model import WorldModel
 

@@ -11,17 +11,17 @@ from typing import TYPE_CHECKING, Protocol, assert_never, final
 import numpy as np
 from typing_extensions import override
 
-from rl.observation import REBASE, STOP, Observation
-from rl.policy import Policy
-from rl.training_env import TaskSource, TaskSplit, make_env
+from rl.agent.policy import Policy
+from rl.env.observation import REBASE, STOP, Observation
+from rl.training.tasks import TaskSource, TaskSplit, make_env
 from rl.world.accounts import Account, CountedPrices, counted
 from rl.world.collect import explorer
 from rl.world.replay import Choose, Trajectory, play
 
 if TYPE_CHECKING:
-    from rl.checkpoint import Checkpoint
-    from rl.config import EpisodeConfig
-    from rl.env import EGraphEnv
+    from rl.agent.checkpoint import Checkpoint
+    from rl.env.environment import EGraphEnv
+    from rl.training.config import EpisodeConfig
 
 
 class Manner(StrEnum):

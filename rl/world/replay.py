@@ -8,13 +8,13 @@ from typing import TYPE_CHECKING, Final, final
 
 import numpy as np
 
-from rl.observation import FIRST_CANDIDATE, REBASE, STOP, Observation
-from rl.packing import PackedObservation, pack
+from rl.agent.packing import PackedObservation, pack
+from rl.env.observation import FIRST_CANDIDATE, REBASE, STOP, Observation
 from rl.world.identity import NEW, predecessors
 
 if TYPE_CHECKING:
     from eqsat.egraph.groups import Group
-    from rl.env import EGraphEnv
+    from rl.env.environment import EGraphEnv
 
 Choose = Callable[[Observation], int]
 """Returns an allowed action."""

@@ -24,13 +24,13 @@ import torch
 from eqsat.errors import UsageError
 from eqsat.text.shown import one_line, plain
 from ir.atomic_file import write_text
-from rl import checkpoint as policies
-from rl.apart import Apart
-from rl.checkpoint import Checkpoint
-from rl.network import Network
-from rl.packing import unpack
-from rl.statistics import FeatureStatistics
-from rl.training_env import TaskSource, source_of
+from rl.agent import checkpoint as policies
+from rl.agent.checkpoint import Checkpoint
+from rl.agent.network import Network
+from rl.agent.packing import unpack
+from rl.agent.statistics import FeatureStatistics
+from rl.training.apart import Apart
+from rl.training.tasks import TaskSource, source_of
 from rl.world.accounts import Account
 from rl.world.checkpoint import DESCRIPTION, load, save
 from rl.world.collect import choose_tasks, novelties
@@ -43,7 +43,7 @@ from rl.world.reality import Manner, Order, Reality, RealityHere
 from rl.world.replay import Replay, Trajectory
 
 if TYPE_CHECKING:
-    from rl.training_env import TaskSplit
+    from rl.training.tasks import TaskSplit
 
 WORLD: Final = "world"
 BEST: Final = "best"

@@ -5,7 +5,7 @@ from typing import TYPE_CHECKING
 import pytest
 
 from rl.comparison.ledger import PriceBook
-from rl.prices import TablePrices
+from rl.env.prices import TablePrices
 from tests.bench.test_agent import TableDevice
 from tests.rl.worlds import branch_task
 

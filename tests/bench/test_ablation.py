@@ -9,8 +9,8 @@ from pathlib import Path
 import pytest
 
 from bench import ablation
-from rl.config import DEFAULT, EpisodeConfig, TaskConfig, TrainConfig, read_config
-from rl.network import NetworkConfig
+from rl.agent.network import NetworkConfig
+from rl.training.config import DEFAULT, EpisodeConfig, TaskConfig, TrainConfig, read_config
 
 TINY = TrainConfig(
     num_workers=0,

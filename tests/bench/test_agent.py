@@ -11,8 +11,8 @@ import pytest
 from bench import agent, calibrate
 from eqsat.prices.pricing import Pricer
 from rl.comparison.ledger import PriceBook
+from rl.env.prices import PriceSource, TablePrices
 from rl.families.prices import ANY
-from rl.prices import PriceSource, TablePrices
 from tests.rl.worlds import branch_task
 
 

@@ -11,9 +11,9 @@ import pytest
 from bench import endings
 from bench.endings import Ended, table
 from bench.learners import Effort
-from rl.prices import TablePrices
-from rl.rewards import Ending
-from rl.tasks import Task
+from rl.env.prices import TablePrices
+from rl.env.rewards import Ending
+from rl.env.tasks import Task
 from tests.rl.worlds import branch_task
 
 EFFORT = Effort(num_updates=1, num_episodes=1, growth=3.0)
@@ -50,7 +50,7 @@ def test_the_clock_pays_where_it_is_asked_to(task: Task, monkeypatch: pytest.Mon
             asked.append(ending.task.name)
             return 0.25
 
-    monkeypatch.setattr("rl.measured_gain.MeasuredGain", Paying)
+    monkeypatch.setattr("rl.env.measured_gain.MeasuredGain", Paying)
     effort = Effort(num_updates=2, num_episodes=4, growth=30.0)
     endings.train(task, effort, 0, is_measured=True, clock=Clock())  # type: ignore[arg-type]
     assert set(asked) == {task.name}
@@ -60,7 +60,7 @@ def test_the_command_writes_what_both_found(
     tmp_path: Path, task: Task, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     monkeypatch.setattr(endings, "MeasuredGain", Clock)
-    monkeypatch.setattr("rl.measured_gain.MeasuredGain", Clock)
+    monkeypatch.setattr("rl.env.measured_gain.MeasuredGain", Clock)
     monkeypatch.setattr(endings, "exported_task", lambda name, *_: (replace(task, name=name), TablePrices()))
     path = tmp_path / "out.json"
     flags = ["--models", "one", "--seeds", "1", "--updates", "1", "--json", str(path)]

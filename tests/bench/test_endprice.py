@@ -10,9 +10,9 @@ import numpy as np
 import pytest
 
 from bench import endprice
-from rl.prices import TablePrices
-from rl.rewards import Ending
-from rl.tasks import Task
+from rl.env.prices import TablePrices
+from rl.env.rewards import Ending
+from rl.env.tasks import Task
 from rl.world.endprice import Ended
 from tests.rl import worlds
 from tests.rl.world import trajectories

@@ -14,12 +14,12 @@ from bench import efficiency, learners, papers
 from bench.learners import Effort, Kind, Point, TrainedContender, Way, train
 from bench.models import find
 from eqsat.prices.beliefs import Kernel
+from rl.agent.network import NetworkConfig
 from rl.comparison.attempts import Limits
 from rl.comparison.ledger import PriceBook
+from rl.env.prices import TablePrices
+from rl.env.tasks import Task
 from rl.families.prices import CalibratedPrices, measured_fits
-from rl.network import NetworkConfig
-from rl.prices import TablePrices
-from rl.tasks import Task
 from rl.world.config import FitConfig, ImagineConfig, ModelConfig, WorldConfig
 from tests.bench.test_agent import TableDevice
 from tests.rl.worlds import branch_task

@@ -6,8 +6,8 @@ from dataclasses import replace
 
 import numpy as np
 
-from rl.observation import FIRST_CANDIDATE, Observation
-from rl.space import ObservationSpace
+from rl.env.observation import FIRST_CANDIDATE, Observation
+from rl.env.space import ObservationSpace
 
 
 def observation(seed: int) -> Observation:

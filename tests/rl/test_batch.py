@@ -7,8 +7,8 @@ import pytest
 import torch
 from torch import Tensor
 
-from rl.batch import Batch, collate
-from rl.observation import Observation
+from rl.agent.batch import Batch, collate
+from rl.env.observation import Observation
 from tests.rl.observations import observation
 
 CPU = torch.device("cpu")

@@ -13,11 +13,11 @@ import pytest
 import torch
 
 from eqsat.errors import UsageError
-from rl.checkpoint import DESCRIPTION, WEIGHTS, Checkpoint, load, save
-from rl.network import Network, NetworkConfig
-from rl.policy import Policy
+from rl.agent.checkpoint import DESCRIPTION, WEIGHTS, Checkpoint, load, save
+from rl.agent.network import Network, NetworkConfig
+from rl.agent.policy import Policy
+from rl.agent.statistics import FeatureStatistics
 from rl.searches import auto
-from rl.statistics import FeatureStatistics
 from tests.rl.observations import observation
 
 SMALL = NetworkConfig(hidden=16, embedding=8, num_rounds=1)

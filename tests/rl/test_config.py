@@ -7,8 +7,8 @@ from pathlib import Path
 import pytest
 
 from eqsat.errors import UsageError
-from rl.config import DEFAULT, TrainConfig, config_of, read_config
-from rl.network import NetworkConfig
+from rl.agent.network import NetworkConfig
+from rl.training.config import DEFAULT, TrainConfig, config_of, read_config
 
 
 def test_what_is_left_out_keeps_its_default(tmp_path: Path) -> None:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from rl.curves import CURVES, Curve, CurveLog, read_curves
+from rl.training.curves import CURVES, Curve, CurveLog, read_curves
 
 
 def test_points_are_read_as_they_were_written(tmp_path: Path) -> None:

@@ -11,9 +11,9 @@ from gymnasium.error import InvalidAction, ResetNeeded
 from gymnasium.utils.env_checker import check_env
 
 from eqsat.errors import UsageError
-from rl.env import EGraphEnv, Settings
-from rl.observation import FIRST_CANDIDATE, REBASE, STOP, Observation
-from rl.rewards import Rewards, discounted_sum
+from rl.env.environment import EGraphEnv, Settings
+from rl.env.observation import FIRST_CANDIDATE, REBASE, STOP, Observation
+from rl.env.rewards import Rewards, discounted_sum
 from tests.pipeline import models
 from tests.rl import worlds
 

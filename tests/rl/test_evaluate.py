@@ -19,7 +19,9 @@ from eqsat.errors import UsageError
 from eqsat.prices.micro import Cluster, MicroMaker
 from eqsat.search.mcts import Mcts
 from rl import evaluate
-from rl.checkpoint import Checkpoint, save
+from rl.agent.checkpoint import Checkpoint, save
+from rl.agent.network import Network, NetworkConfig
+from rl.agent.statistics import FeatureStatistics
 from rl.comparison.attempts import Attempt, Limits, Moment
 from rl.comparison.baselines import BASELINES, baselines
 from rl.comparison.command import policies
@@ -27,10 +29,8 @@ from rl.comparison.contenders import STOPPED, PolicyContender
 from rl.comparison.contest import Comparison, compare, document
 from rl.comparison.ledger import Ledger, PriceBook, clock_without_measuring
 from rl.comparison.summary import Interval, gain_table, median_gains, standings, table
-from rl.network import Network, NetworkConfig
-from rl.prices import PriceSource, TablePrices
-from rl.statistics import FeatureStatistics
-from rl.tasks import Task
+from rl.env.prices import PriceSource, TablePrices
+from rl.env.tasks import Task
 from tests.rl.worlds import branch_task, chain_task
 
 SMALL = NetworkConfig(hidden=16, embedding=8, num_rounds=1, has_rebase=False)

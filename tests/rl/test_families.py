@@ -11,7 +11,9 @@ from eqsat.prices.micro import Cluster, MicroMaker
 from eqsat.prices.roofline import kernel
 from eqsat.rules.rule import FloatClass, RuleKind
 from ir.operators import OPERATORS
-from rl.env import EGraphEnv, Settings
+from rl.env.environment import EGraphEnv, Settings
+from rl.env.observation import FIRST_CANDIDATE
+from rl.env.prices import TablePrices
 from rl.families import (
     HELD_OUT_KINDS,
     TRAINING_KINDS,
@@ -27,8 +29,6 @@ from rl.families.pieces import stitched
 from rl.families.prices import ANY, CalibratedPrices, Device, Fit, fitted, measured_fits
 from rl.families.regimes import TASO_OPERATORS, Regime, rules_of
 from rl.families.sketch import OPSET, Sketch
-from rl.observation import FIRST_CANDIDATE
-from rl.prices import TablePrices
 
 NUM_VALUES = 60
 

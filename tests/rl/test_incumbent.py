@@ -11,11 +11,11 @@ from eqsat.egraph.session import Session
 from eqsat.extraction.greedy import greedy_dag
 from eqsat.extraction.problem import Selection, dag_cost_us
 from eqsat.runtime.settings import CPU_PROVIDER
-from rl.env import EGraphEnv, Settings
-from rl.incumbent import extract
-from rl.observation import FIRST_CANDIDATE
-from rl.prices import MeasuredPrices
-from rl.tracker import Snapshot, Tracker
+from rl.env.environment import EGraphEnv, Settings
+from rl.env.incumbent import extract
+from rl.env.observation import FIRST_CANDIDATE
+from rl.env.prices import MeasuredPrices
+from rl.env.tracker import Snapshot, Tracker
 from tests.pipeline import models, pricing
 from tests.pipeline.fake_runtime import FakeRuntime
 from tests.rl import worlds

@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 import torch
 
-from rl.losses import approximate_kl, clip_fraction, linear_schedule, policy_loss, value_loss
+from rl.training.losses import approximate_kl, clip_fraction, linear_schedule, policy_loss, value_loss
 
 CLIP = 0.2
 

@@ -9,12 +9,12 @@ import numpy as np
 import pytest
 
 from eqsat.runtime.runtime import Runtime
-from rl.config import EpisodeConfig
-from rl.env import EGraphEnv, Settings
-from rl.measured_gain import MeasuredGain
-from rl.observation import STOP
-from rl.rewards import Rewards
-from rl.training_env import TaskSplit, make_env
+from rl.env.environment import EGraphEnv, Settings
+from rl.env.measured_gain import MeasuredGain
+from rl.env.observation import STOP
+from rl.env.rewards import Rewards
+from rl.training.config import EpisodeConfig
+from rl.training.tasks import TaskSplit, make_env
 from tests.rl import worlds
 
 SETTINGS = Settings(rewards=Rewards(gamma=1.0, is_shaped=False))

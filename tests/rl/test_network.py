@@ -8,10 +8,10 @@ import numpy as np
 import pytest
 import torch
 
-from rl.batch import collate
-from rl.network import Assessment, Network, NetworkConfig, num_parameters
-from rl.observation import FIRST_CANDIDATE, NUM_RULE_BUCKETS, REBASE, STOP, Observation
-from rl.statistics import FeatureStatistics
+from rl.agent.batch import collate
+from rl.agent.network import Assessment, Network, NetworkConfig, num_parameters
+from rl.agent.statistics import FeatureStatistics
+from rl.env.observation import FIRST_CANDIDATE, NUM_RULE_BUCKETS, REBASE, STOP, Observation
 from tests.rl.observations import observation, permuted
 
 CPU = torch.device("cpu")

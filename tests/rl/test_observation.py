@@ -14,9 +14,9 @@ from gymnasium.spaces import utils
 from gymnasium.vector.utils import batch_space, concatenate, iterate
 
 from eqsat.egraph.groups import group
-from rl.columns import CANDIDATE_COLUMNS, ECLASS_COLUMNS, ENODE_COLUMNS
-from rl.env import EGraphEnv, Settings
-from rl.observation import (
+from rl.env.columns import CANDIDATE_COLUMNS, ECLASS_COLUMNS, ENODE_COLUMNS
+from rl.env.environment import EGraphEnv, Settings
+from rl.env.observation import (
     NUM_CANDIDATE_FEATURES,
     NUM_ECLASS_FEATURES,
     NUM_ENODE_FEATURES,
@@ -29,9 +29,9 @@ from rl.observation import (
     bucket,
     problems,
 )
-from rl.offers import Offers
-from rl.scene import Scene
-from rl.space import ActionSpace, ObservationSpace
+from rl.env.offers import Offers
+from rl.env.scene import Scene
+from rl.env.space import ActionSpace, ObservationSpace
 from tests.pipeline import models
 from tests.rl import worlds
 

@@ -7,8 +7,8 @@ from dataclasses import fields, replace
 import numpy as np
 import pytest
 
-from rl.observation import Observation, problems
-from rl.packing import pack, unpack
+from rl.agent.packing import pack, unpack
+from rl.env.observation import Observation, problems
 from tests.rl.observations import observation
 
 

@@ -8,8 +8,8 @@ import numpy as np
 import pytest
 import torch
 
-from rl.network import Network, NetworkConfig
-from rl.policy import Policy
+from rl.agent.network import Network, NetworkConfig
+from rl.agent.policy import Policy
 from tests.rl.observations import observation
 
 

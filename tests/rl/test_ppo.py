@@ -8,12 +8,12 @@ import numpy as np
 import pytest
 import torch
 
-from rl.config import PpoConfig
-from rl.network import Network, NetworkConfig
-from rl.packing import pack
-from rl.policy import Policy
-from rl.ppo import Learner, Steps, minibatches, steps_of
-from rl.rollout import Episode, Order
+from rl.agent.network import Network, NetworkConfig
+from rl.agent.packing import pack
+from rl.agent.policy import Policy
+from rl.training.config import PpoConfig
+from rl.training.ppo import Learner, Steps, minibatches, steps_of
+from rl.training.rollout import Episode, Order
 from tests.rl.observations import observation
 
 GAMMA, LAMBDA = 0.9, 0.8

@@ -12,7 +12,7 @@ from eqsat.egraph.session import Session
 from eqsat.prices.micro import Cluster, MicroMaker
 from eqsat.prices.pricing import VIEW_US
 from eqsat.prices.roofline import BYTES_PER_US, COSTLY_FLOPS, FLOPS_PER_US, LAUNCH_US, kernel
-from rl.prices import TablePrices
+from rl.env.prices import TablePrices
 from tests.pipeline import models
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from rl.returns import explained_variance, gae, normalised, td_errors
+from rl.training.returns import explained_variance, gae, normalised, td_errors
 
 GAMMA, LAMBDA = 0.9, 0.8
 

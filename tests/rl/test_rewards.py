@@ -8,9 +8,9 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from rl.env import EGraphEnv, Settings
-from rl.measured_gain import MeasuredGain
-from rl.rewards import ExactGain, Rewards, discounted_sum, potential, shaping
+from rl.env.environment import EGraphEnv, Settings
+from rl.env.measured_gain import MeasuredGain
+from rl.env.rewards import ExactGain, Rewards, discounted_sum, potential, shaping
 from tests.pipeline import models
 from tests.pipeline.fake_runtime import FakeRuntime
 from tests.rl import worlds

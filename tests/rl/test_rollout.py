@@ -13,15 +13,15 @@ import numpy as np
 import pytest
 import torch
 
-from rl.apart import Apart
-from rl.checkpoint import Checkpoint
-from rl.env import EGraphEnv, Settings
-from rl.network import Network, NetworkConfig
-from rl.observation import FIRST_CANDIDATE, REBASE
-from rl.packing import unpack
-from rl.policy import Policy
-from rl.rollout import Episode, Order, PlayersHere, play
-from rl.statistics import FeatureStatistics
+from rl.agent.checkpoint import Checkpoint
+from rl.agent.network import Network, NetworkConfig
+from rl.agent.packing import unpack
+from rl.agent.policy import Policy
+from rl.agent.statistics import FeatureStatistics
+from rl.env.environment import EGraphEnv, Settings
+from rl.env.observation import FIRST_CANDIDATE, REBASE
+from rl.training.apart import Apart
+from rl.training.rollout import Episode, Order, PlayersHere, play
 from tests.rl import worlds
 
 ORDERS = [Order(task=task, seed=seed) for task in ("chain", "branches") for seed in range(2)]
@@ -85,7 +85,7 @@ def test_players_end_with_the_process_that_started_them(tmp_path: Path) -> None:
 import os
 from functools import partial
 from pathlib import Path
-from rl.apart import Apart
+from rl.training.apart import Apart
 from tests.rl import test_rollout
 
 if __name__ == "__main__":

@@ -16,15 +16,15 @@ from eqsat.errors import UsageError
 from eqsat.search.interface import Arena, Outcome, Search, SearchBudget, StopReason
 from eqsat.search.registry import make_search, search_names
 from eqsat.text.extras import MissingExtraError
-from rl.automatic import LEAST_S, Auto
-from rl.checkpoint import Checkpoint, save
-from rl.config import PpoConfig
-from rl.finetune import FineTune
-from rl.network import Network, NetworkConfig
-from rl.observation import FIRST_CANDIDATE
-from rl.search import Learned, chosen_places
+from rl.agent.checkpoint import Checkpoint, save
+from rl.agent.network import Network, NetworkConfig
+from rl.agent.statistics import FeatureStatistics
+from rl.env.observation import FIRST_CANDIDATE
+from rl.search.automatic import LEAST_S, Auto
+from rl.search.learned import Learned, chosen_places
 from rl.searches import SEARCHES
-from rl.statistics import FeatureStatistics
+from rl.training.config import PpoConfig
+from rl.training.finetune import FineTune
 from tests.pipeline import models
 from tests.rl import worlds
 

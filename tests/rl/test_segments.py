@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 import torch
 
-from rl.segments import segment_argmax, segment_entropy, segment_log_softmax, segment_sample
+from rl.agent.segments import segment_argmax, segment_entropy, segment_log_softmax, segment_sample
 
 SIZES = (3, 1, 5, 2)
 

@@ -5,15 +5,15 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from rl.checkpoint import SHIPPED, shipped
+from rl.agent.checkpoint import SHIPPED, shipped
 from rl.comparison.attempts import Limits
 from rl.comparison.baselines import baselines
 from rl.comparison.contenders import PolicyContender
 from rl.comparison.ledger import PriceBook
-from rl.config import DEFAULT, read_config
 from rl.families import Split, make_tasks
 from rl.families.prices import CalibratedPrices, measured_fits
-from rl.training import shape
+from rl.training.config import DEFAULT, read_config
+from rl.training.loop import shape
 
 MAX_BYTES = 4_000_000
 

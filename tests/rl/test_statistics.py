@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from rl.statistics import WIDTHS, FeatureStatistics, Moments, merge
+from rl.agent.statistics import WIDTHS, FeatureStatistics, Moments, merge
 from tests.rl.observations import observation
 
 

@@ -23,10 +23,10 @@ from eqsat.prices.problem import PricedProblem, build_problem
 from eqsat.runtime.settings import CPU_PROVIDER
 from ir.assembly import assemble
 from ir.onnx_file import write_model
-from rl.prices import MeasuredPrices, PriceSource, TablePrices
-from rl.scene import Scene, priced_problem
-from rl.tasks import Task
-from rl.tracker import Snapshot, Tracker
+from rl.env.prices import MeasuredPrices, PriceSource, TablePrices
+from rl.env.scene import Scene, priced_problem
+from rl.env.tasks import Task
+from rl.env.tracker import Snapshot, Tracker
 from tests.pipeline import models, pricing
 from tests.pipeline.fake_runtime import FakeRuntime
 from tests.rl import worlds

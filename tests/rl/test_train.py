@@ -10,14 +10,14 @@ import numpy as np
 import pytest
 
 from eqsat.errors import UsageError
-from rl.checkpoint import load
-from rl.config import EpisodeConfig, PpoConfig, TrainConfig
-from rl.curves import Curve, read_curves
-from rl.network import NetworkConfig
-from rl.policy import Policy
-from rl.rollout import Order, play
-from rl.training import BEST, POLICY, shape, train
-from rl.training_env import TaskSplit, make_env
+from rl.agent.checkpoint import load
+from rl.agent.network import NetworkConfig
+from rl.agent.policy import Policy
+from rl.training.config import EpisodeConfig, PpoConfig, TrainConfig
+from rl.training.curves import Curve, read_curves
+from rl.training.loop import BEST, POLICY, shape, train
+from rl.training.rollout import Order, play
+from rl.training.tasks import TaskSplit, make_env
 from tests.pipeline import models
 from tests.rl import worlds
 from tests.rl.observations import observation

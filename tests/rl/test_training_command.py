@@ -10,13 +10,13 @@ from typer.testing import CliRunner
 
 from eqsat.cli.console import app
 from eqsat.errors import UsageError
-from rl.checkpoint import load
-from rl.comparison.device import Device
-from rl.config import TaskConfig
-from rl.curves import read_curves
-from rl.prices import MeasuredPrices, TablePrices
+from rl.agent.checkpoint import load
+from rl.env.device import Device
+from rl.env.prices import MeasuredPrices, TablePrices
 from rl.train import main
-from rl.training_env import source_of
+from rl.training.config import TaskConfig
+from rl.training.curves import read_curves
+from rl.training.tasks import source_of
 from tests.pipeline import models
 
 SETTINGS = """
@@ -79,7 +79,7 @@ def test_models_are_read_as_a_run_reads_them(tmp_path: Path, monkeypatch: pytest
         seen.append((provider, threads))
         return Device(None, provider=provider, threads=threads)
 
-    monkeypatch.setattr("rl.training_env._device", device)
+    monkeypatch.setattr("rl.training.tasks._device", device)
     source_of(replace(config, is_tabulated=False))()
     assert seen == [("CPUExecutionProvider", 3)]
 

@@ -11,7 +11,7 @@ from safetensors.torch import save_file
 from torch import nn
 
 from eqsat.errors import UsageError
-from rl.training_state import OPTIMIZER, STATE, TrainingState, load_state, save_state
+from rl.training.state import OPTIMIZER, STATE, TrainingState, load_state, save_state
 
 NOW = TrainingState(
     update=3, seconds=1.5, num_steps=40, best_gain=0.1, first_gains={"a": 0.0}, best_gains={"a": 0.1}

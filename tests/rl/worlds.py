@@ -18,12 +18,12 @@ from eqsat.prices.micro import Cluster, MicroMaker
 from eqsat.search.interface import Arena, Surroundings
 from eqsat.verify.sizes import default_sizes
 from ir.reader import read
-from rl.env import EGraphEnv, Settings
-from rl.observation import FIRST_CANDIDATE, Observation
-from rl.prices import PriceSource, TablePrices
-from rl.scene import priced_problem
-from rl.space import ActionSpace
-from rl.tasks import Task
+from rl.env.environment import EGraphEnv, Settings
+from rl.env.observation import FIRST_CANDIDATE, Observation
+from rl.env.prices import PriceSource, TablePrices
+from rl.env.scene import priced_problem
+from rl.env.space import ActionSpace
+from rl.env.tasks import Task
 from tests.pipeline import models
 
 NEG_TWICE = models.rewrite("(Neg (Neg x))", "(Identity x)", "neg-twice")

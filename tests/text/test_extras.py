@@ -23,7 +23,7 @@ LEARNING = ("torch", "torch_geometric", "gymnasium", "safetensors", "plotly")
 @pytest.mark.parametrize("search", ["ppo", "world-model"])
 def test_a_search_that_learns_says_what_it_needs(search: str, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setitem(sys.modules, "torch", None)
-    for name in ("rl.search_options", "rl.world.planning"):
+    for name in ("rl.search.options", "rl.world.planning"):
         monkeypatch.delitem(sys.modules, name, raising=False)
     with pytest.raises(MissingExtraError, match=rf'--search {search} needs torch: pip install "eqsat\[learn\]"'):
         make_search(search, {}, SEARCHES)
@@ -61,7 +61,7 @@ def test_a_package_that_is_broken_is_told_as_it_is() -> None:
     with pytest.raises(MissingExtraError, match=r"it needs what is broken here \(libx\.so: none\)"), learning("it"):
         raise ImportError("libx.so: none")
     with pytest.raises(ImportError, match="ours"), learning("it"):
-        raise ImportError("ours", name="rl.network")
+        raise ImportError("ours", name="rl.agent.network")
 
 
 @pytest.mark.parametrize(

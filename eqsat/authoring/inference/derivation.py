@@ -13,9 +13,9 @@ from typing import TYPE_CHECKING, Final
 
 import numpy as np
 
-from eqsat.authoring.soundness.parts import together
 from eqsat.egraph.session import Session, UnsoundRulesError
 from eqsat.rules.instances import Precision, draw
+from eqsat.rules.parts import together
 
 if TYPE_CHECKING:
     from eqsat.rules import RuleBook

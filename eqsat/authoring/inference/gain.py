@@ -12,11 +12,11 @@ import numpy as np
 from eqsat.authoring.inference.instances import both_sides
 from eqsat.authoring.inference.naming import names_of
 from eqsat.authoring.inference.terms import Typing, shape_of, subterms
-from eqsat.authoring.soundness.parts import together
 from eqsat.egraph.session import Session
 from eqsat.prices.micro import Cluster, MicroMaker
 from eqsat.rules import RuleBook
 from eqsat.rules.instances import Precision, draw
+from eqsat.rules.parts import together
 
 if TYPE_CHECKING:
     from eqsat.authoring.inference.entries import Entry

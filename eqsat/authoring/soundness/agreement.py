@@ -23,8 +23,8 @@ from ir.types import TensorType
 
 if TYPE_CHECKING:
     from eqsat.authoring.soundness.evaluator import Evaluator
-    from eqsat.authoring.soundness.parts import Parts
     from eqsat.egraph.session import Session
+    from eqsat.rules.parts import Parts
     from ir.graph import AttributeValue
 
 Value: TypeAlias = "np.ndarray | tuple[np.ndarray | None, ...] | None"

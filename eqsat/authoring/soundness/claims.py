@@ -15,7 +15,6 @@ import numpy as np
 
 from eqsat.authoring.soundness.agreement import Agreement, owners
 from eqsat.authoring.soundness.counterexample import one_sided
-from eqsat.authoring.soundness.parts import together
 from eqsat.authoring.soundness.primitives import NoValueError, compute
 from eqsat.authoring.soundness.sources import Source
 from eqsat.authoring.soundness.trial import Trials, instances_of
@@ -24,6 +23,7 @@ from eqsat.authoring.soundness.verdict import Counterexample, Level, Verdict
 from eqsat.egglog.commands import Call, Expr, Expr_, Lit, Set, Var
 from eqsat.egraph.session import Session
 from eqsat.rules import FloatClass, RuleKind
+from eqsat.rules.parts import together
 
 if TYPE_CHECKING:
     from eqsat.authoring.soundness.evaluator import Evaluator

@@ -21,11 +21,11 @@ from ir.types import TensorType
 if TYPE_CHECKING:
     from eqsat.authoring.soundness.agreement import Agreement
     from eqsat.authoring.soundness.evaluator import Evaluator
-    from eqsat.authoring.soundness.parts import Parts
     from eqsat.authoring.soundness.trial import Trial
     from eqsat.egraph.session import Session
     from eqsat.rules import Rule, RuleBook
     from eqsat.rules.instances import Drawn
+    from eqsat.rules.parts import Parts
 
 _STRUCTURE: Final = frozenset({INPUT, CONST, ABSENT, CONS, NIL, OUT})
 

@@ -9,11 +9,11 @@ from typing import TYPE_CHECKING, Final, final
 
 from eqsat.authoring.soundness.agreement import Agreement, Outcome, owners
 from eqsat.authoring.soundness.closure import companions, only, standing_free
-from eqsat.authoring.soundness.parts import Parts, together
 from eqsat.egglog.schema import HANDLES
 from eqsat.egraph.heads import IllTypedError, UndefinedError, evaluate_head
 from eqsat.egraph.mirror import UntypedError
 from eqsat.egraph.session import Session, UnsoundRulesError
+from eqsat.rules.parts import Parts, together
 from ir.availability import available_operators
 from ir.data_types import numpy_dtype
 from ir.inference import TypeInferenceError, UnknownTypeError

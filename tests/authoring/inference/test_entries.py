@@ -12,10 +12,10 @@ from eqsat.authoring.inference.entries import Entry, Writer, without
 from eqsat.authoring.inference.instances import Instances
 from eqsat.authoring.inference.law import Law
 from eqsat.authoring.soundness.closure import only
-from eqsat.authoring.soundness.parts import together
 from eqsat.egraph.session import Session
 from eqsat.rules import RuleBook, RuleKind, read_rules
 from eqsat.rules.instances import Precision, draw
+from eqsat.rules.parts import together
 from tests.authoring.inference.conftest import DECLARED
 
 Entries = Callable[[str, int], list[Entry]]

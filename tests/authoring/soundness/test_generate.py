@@ -6,11 +6,11 @@ import numpy as np
 import pytest
 
 from eqsat.authoring.soundness.generate import ConflictError, Generator
-from eqsat.authoring.soundness.parts import together
 from eqsat.authoring.soundness.pattern import Patterns
 from eqsat.authoring.soundness.values import Style
 from eqsat.rules import Rule, read_rules
 from eqsat.rules.instances import Apply, Drawn
+from eqsat.rules.parts import together
 from tests.authoring.soundness.books import shipped
 
 

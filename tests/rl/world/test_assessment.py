@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 import torch
 
-from rl.rewards import Rewards, potential
+from rl.env.rewards import Rewards, potential
 from rl.world.assessment import assess, discounted, majority, rewards_of, tallies
 from rl.world.fit import Piece, encode_all
 from rl.world.follow import retell, rule_sets

@@ -9,9 +9,9 @@ import pytest
 import torch
 
 from eqsat.errors import UsageError
-from rl import checkpoint as policies
 from rl import world_model
-from rl.statistics import FeatureStatistics
+from rl.agent import checkpoint as policies
+from rl.agent.statistics import FeatureStatistics
 from rl.world.checkpoint import DESCRIPTION, WEIGHTS, load, save
 from rl.world.imagination import Terms, imagine
 from rl.world.model import Scale

@@ -10,9 +10,9 @@ import pytest
 import torch
 
 from eqsat.egraph.session import Session
-from rl.env import EGraphEnv
-from rl.prices import TablePrices
-from rl.tracker import Tracker
+from rl.env.environment import EGraphEnv
+from rl.env.prices import TablePrices
+from rl.env.tracker import Tracker
 from rl.world.config import FitConfig, ImagineConfig
 from rl.world.fit import Fitter
 from rl.world.imagination import Terms, imagine, judge
@@ -184,7 +184,7 @@ def test_the_policy_learns_what_pays_in_the_model() -> None:
 
 
 def _chance_to_stop(network: object, start: LatentState) -> float:
-    from rl.network import Network
+    from rl.agent.network import Network
 
     assert isinstance(network, Network)
     with torch.no_grad():

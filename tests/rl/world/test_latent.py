@@ -5,8 +5,8 @@ from __future__ import annotations
 import numpy as np
 import torch
 
-from rl.batch import collate
-from rl.network import Network
+from rl.agent.batch import collate
+from rl.agent.network import Network
 from rl.world.encoder import encode
 from rl.world.imagination import judge
 from rl.world.latent import LatentState, joined, mean_of_each

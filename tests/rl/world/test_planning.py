@@ -13,8 +13,8 @@ import torch
 
 from eqsat.errors import UsageError
 from eqsat.search.interface import Arena, SearchBudget, StopReason
-from rl.policy import Policy
-from rl.statistics import FeatureStatistics
+from rl.agent.policy import Policy
+from rl.agent.statistics import FeatureStatistics
 from rl.world.checkpoint import save
 from rl.world.model import WorldModel
 from rl.world.planning import Foresighted, PlanConfig, best_options, plan, standardised, world_model

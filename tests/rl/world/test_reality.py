@@ -8,12 +8,12 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from rl.apart import Apart
-from rl.checkpoint import Checkpoint
-from rl.config import EpisodeConfig
-from rl.observation import STOP
-from rl.statistics import FeatureStatistics
-from rl.training_env import TaskSplit
+from rl.agent.checkpoint import Checkpoint
+from rl.agent.statistics import FeatureStatistics
+from rl.env.observation import STOP
+from rl.training.apart import Apart
+from rl.training.config import EpisodeConfig
+from rl.training.tasks import TaskSplit
 from rl.world.reality import Manner, Order, Played, RealityHere
 from tests.rl import worlds
 from tests.rl.world import trajectories

@@ -8,9 +8,9 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from rl.env import EGraphEnv, Settings
-from rl.observation import FIRST_CANDIDATE, REBASE, STOP
-from rl.packing import pack
+from rl.agent.packing import pack
+from rl.env.environment import EGraphEnv, Settings
+from rl.env.observation import FIRST_CANDIDATE, REBASE, STOP
 from rl.world.identity import NEW, predecessors
 from rl.world.replay import Replay, chosen_candidate, play, problems
 from tests.pipeline import models

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from rl.checkpoint import load as load_policy
+from rl.agent.checkpoint import load as load_policy
 from rl.families import Split, make_tasks
 from rl.world.checkpoint import load
 from rl.world.evaluate import Evaluation, evaluate

@@ -12,13 +12,13 @@ import pytest
 import torch
 
 from eqsat.errors import UsageError
-from rl import checkpoint as policies
-from rl.config import EpisodeConfig
-from rl.env import EGraphEnv
-from rl.observation import STOP
-from rl.policy import Policy
-from rl.statistics import FeatureStatistics
-from rl.training_env import TaskSplit
+from rl.agent import checkpoint as policies
+from rl.agent.policy import Policy
+from rl.agent.statistics import FeatureStatistics
+from rl.env.environment import EGraphEnv
+from rl.env.observation import STOP
+from rl.training.config import EpisodeConfig
+from rl.training.tasks import TaskSplit
 from rl.world import train as training
 from rl.world.accounts import Account, counted
 from rl.world.checkpoint import DESCRIPTION, load, save

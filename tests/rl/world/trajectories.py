@@ -8,10 +8,10 @@ from pathlib import Path
 import numpy as np
 import torch
 
-from rl.env import EGraphEnv, Settings
-from rl.network import Network, NetworkConfig
-from rl.observation import STOP, Observation
-from rl.packing import pack
+from rl.agent.network import Network, NetworkConfig
+from rl.agent.packing import pack
+from rl.env.environment import EGraphEnv, Settings
+from rl.env.observation import STOP, Observation
 from rl.world.config import ModelConfig
 from rl.world.identity import NEW
 from rl.world.model import WorldModel

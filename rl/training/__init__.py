@@ -1,0 +1,1 @@
+"""Training: episodes, proximal policy optimisation, settings, curves, and what an interrupted one goes on from."""
