@@ -107,7 +107,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     effort = Effort(num_updates=given.updates, num_episodes=6, growth=given.growth)
     found: list[Ended] = []
     try:
-        with Device(given.database) as device:
+        with Device(given.database, threads=given.threads) as device:
             clock = MeasuredGain(num_pairs=NUM_PAIRS)
             for name in given.models:
                 task, _ = exported_task(name, given.size, device, Regime.DEFAULT)

@@ -163,7 +163,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     model, _ = load(planning.SHIPPED)
     found: list[tuple[Ended, Ending]] = []
     try:
-        with Device(given.database) as device:
+        with Device(given.database, threads=given.threads) as device:
             clock = MeasuredGain(num_pairs=given.pairs)
             for number, name in enumerate(given.models):
                 task, _ = exported_task(name, given.size, device, Regime.DEFAULT)

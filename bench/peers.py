@@ -169,8 +169,3 @@ PEERS: tuple[Peer, ...] = (
 noise. The two other levels show what a user gets from a session option alone."""
 
 assert {peer.name for peer in PEERS if peer.has_runner} == set(RUNNERS)
-
-
-def list_peers() -> tuple[Peer, ...]:
-    """Return every peer, installed or not."""
-    return PEERS

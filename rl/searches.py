@@ -5,6 +5,7 @@ from __future__ import annotations
 from functools import partial
 from typing import TYPE_CHECKING, Final
 
+from eqsat.errors import UsageError
 from eqsat.text.extras import learning, require_learning
 
 if TYPE_CHECKING:
@@ -53,6 +54,20 @@ SEARCHES: Final[Mapping[str, SearchFactory]] = {"ppo": _ppo, "auto": auto, "worl
 """Makes each of them; torch is imported only then."""
 
 
+TRAINED: Final = ("ppo", "auto")
+"""Those that can learn about the model before they search it."""
+
+
+def check_trained(search: str) -> None:
+    """Check that a search can learn about the model first.
+
+    Raises:
+        UsageError: It cannot.
+    """
+    if search not in TRAINED:
+        raise UsageError(f"--train-budget is for searches that learn ({', '.join(TRAINED)}), not for {search!r}")
+
+
 def check_installed(search: str, *, is_trained: bool) -> None:
     """Check, before any work is done, that a search has the packages that it cannot do without.
 
@@ -62,6 +77,9 @@ def check_installed(search: str, *, is_trained: bool) -> None:
 
     Raises:
         MissingExtraError: One is not installed.
+        UsageError: It is to learn, and cannot.
     """
+    if is_trained and search in SEARCHES:
+        check_trained(search)
     if search in SEARCHES and (search != "auto" or is_trained):
         require_learning(f"--search {search}{' with --train-budget' if is_trained else ''}")

@@ -24,7 +24,7 @@ from eqsat.text import arguments
 from eqsat.text.arguments import Growth
 from eqsat.text.shown import console, echo, one_line
 from eqsat.text.versions import __version__
-from rl.searches import SEARCHES
+from rl.searches import check_trained
 
 _STDOUT: Final = "-"
 
@@ -149,8 +149,8 @@ def run(
     if dry_run and result is not None:
         raise UsageError("--dry-run writes nothing, so OUTPUT has no place in it")
     verbosity = Verbosity.QUIET if quiet else Verbosity.VERBOSE if verbose else Verbosity.NORMAL
-    if train_budget is not None and search not in SEARCHES:
-        raise UsageError(f"--train-budget is for searches that learn ({', '.join(SEARCHES)}), not for {search!r}")
+    if train_budget is not None:
+        check_trained(search)
     training_s = arguments.parse_duration_s(train_budget) if train_budget is not None else 0.0
     job = Job(
         input_path=str(model),

@@ -177,7 +177,6 @@ class Finals:
                 self._schedule.deadline(FINALS_SHARE),
                 lambda message: self._progress.tell(Stage.MEASURE, message),
             )
-        self._findings.decisions = tuple(tournament.decisions)
         self._findings.warnings.extend(self._refusals)
         if winner.fingerprint in tournament.known_fingerprints:
             return keep_input(self._findings, told(Why.SAME_KERNELS))

@@ -31,7 +31,7 @@ if TYPE_CHECKING:
     from eqsat.egraph.session import Size
     from eqsat.extraction.cpsat import ExtractionResult
     from eqsat.pipeline.job import Job
-    from eqsat.pipeline.tournament import Decision, Finalist
+    from eqsat.pipeline.tournament import Finalist
     from eqsat.runtime.measurements import Comparison, ContenderResult
     from eqsat.runtime.settings import SessionSettings
     from eqsat.search.interface import Outcome
@@ -59,7 +59,6 @@ class Findings:
     search: Outcome | None = None
     prices: PriceAccount | None = None
     extraction: ExtractionResult | None = None
-    decisions: tuple[Decision, ...] = ()
     comparison: Comparison | None = None
     price_us: float | None = None
     verification: Verification | None = None

@@ -183,11 +183,6 @@ class PriceDatabase:
     ) -> None:
         self.close()
 
-    @property
-    def is_persistent(self) -> bool:
-        """True while prices go to the file."""
-        return self._connection is not None
-
     def get_many(self, keys: Iterable[PriceKey]) -> dict[PriceKey, StoredPrice]:
         """Return the prices that are known, by key."""
         wanted = list(keys)

@@ -7,13 +7,12 @@ an e-graph.
 from __future__ import annotations
 
 from eqsat.rules.book import Dropped, DropReason, RuleBook, load_rules, read_rules, shipped_rules_path
-from eqsat.rules.gate import APPLY, NOOP, GatedRule, Program, declare, gate
+from eqsat.rules.gate import NOOP, GatedRule, Program, declare, gate
 from eqsat.rules.lint import Finding, Severity, lint
 from eqsat.rules.rule import FloatClass, Rule, RuleKind
 from eqsat.rules.signatures import Role, Signature, Signatures
 
 __all__ = [
-    "APPLY",
     "NOOP",
     "DropReason",
     "Dropped",

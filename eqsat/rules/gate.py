@@ -1,14 +1,13 @@
 """From rules to an e-graph program in which nothing is applied that was not chosen.
 
-A rule of kind ``opt`` becomes three, over the variables that its head uses::
+A rule of kind ``opt`` becomes two, over the variables that its head uses::
 
     (rule (<body>)                             ((match/name root_ x p))   :ruleset find/name)
-    (rule ((chosen/name root_ x p))            ((union root_ <right>))    :ruleset apply)
     (rule ((match/name root_ x p) (= root_ <right>)) ((noop/name root_ x p)) :ruleset noop)
 
-``match/name`` lists the candidates, ``chosen/name`` is where a search puts its choice, and ``noop/name`` marks the
-candidates whose outcome is there already. Applying joins nothing a second time: a body that held once holds for
-good, since rules files cannot take facts back. Rules of the other two kinds run as they are.
+``match/name`` lists the candidates, and ``noop/name`` marks those whose outcome is there already. What a search has
+chosen is applied by :mod:`eqsat.egraph.heads`, without a second join: a body that held once holds for good, since rules
+files cannot take facts back. Rules of the other two kinds run as they are.
 
 What a head computes (``(* h d)``) or looks up (``(shape q)``) moves into the body: a computation that fails is then
 no match, where in a head it would end the run.
@@ -58,9 +57,6 @@ from eqsat.rules.terms import head_terms, lets, span_of, variables
 from eqsat.rules.type_sets import type_sets, with_type_sets
 from eqsat.rules.views import view_commands, with_views
 
-APPLY: Final = "apply"
-"""Ruleset that applies what was chosen."""
-
 NOOP: Final = "noop"
 """Ruleset that finds the candidates that would change nothing."""
 
@@ -76,7 +72,6 @@ class GatedRule:
         variables: Names of the columns; the root comes first where the rule is a rewrite.
         sorts: Sorts of the columns.
         match: Relation of the candidates.
-        chosen: Relation of those to apply.
         noop: Relation of those that would change nothing.
         match_ruleset: Ruleset that finds the candidates.
     """
@@ -87,7 +82,6 @@ class GatedRule:
     variables: tuple[str, ...]
     sorts: tuple[str, ...]
     match: str
-    chosen: str
     noop: str
     match_ruleset: str
 
@@ -152,7 +146,7 @@ def gate(book: RuleBook, schema: Iterable[Command], *, commutative: AbstractSet[
 
     opt = [each for each in prepared if each.rule.kind is RuleKind.OPT]
     gated = tuple(_gated(index, each) for index, each in enumerate(opt))
-    rulesets = [RuleKind.FACTS, RuleKind.SIMP, APPLY, NOOP, *(each.match_ruleset for each in gated)]
+    rulesets = [RuleKind.FACTS, RuleKind.SIMP, NOOP, *(each.match_ruleset for each in gated)]
     commands: list[Command] = [AddRuleset(SPAN, name) for name in rulesets if name not in before.rulesets]
     commands += [declaration.command for declaration in book.declarations]
     commands += views
@@ -233,7 +227,6 @@ def _gated(index: int, prepared: _Prepared) -> GatedRule:
         variables=columns,
         sorts=tuple(prepared.sorts[column] for column in columns),
         match=f"match/{name}",
-        chosen=f"chosen/{name}",
         noop=f"noop/{name}",
         match_ruleset=f"find/{name}",
     )
@@ -241,12 +234,11 @@ def _gated(index: int, prepared: _Prepared) -> GatedRule:
 
 def _gate_commands(prepared: _Prepared, gated: GatedRule) -> list[Command]:
     columns = [var(name) for name in gated.variables]
-    match, chosen, noop = (call(name, *columns) for name in (gated.match, gated.chosen, gated.noop))
+    match, noop = (call(name, *columns) for name in (gated.match, gated.noop))
     already = [Fact(match), *(_as_fact(action) for action in prepared.head)]
     return [
-        *(Relation(SPAN, name, list(gated.sorts)) for name in (gated.match, gated.chosen, gated.noop)),
+        *(Relation(SPAN, name, list(gated.sorts)) for name in (gated.match, gated.noop)),
         _rule(prepared, [Expr_(SPAN, match)], prepared.body, gated.match, gated.match_ruleset),
-        _rule(prepared, prepared.head, [Fact(chosen)], gated.chosen, APPLY),
         _rule(prepared, [Expr_(SPAN, noop)], already, gated.noop, NOOP),
     ]
 

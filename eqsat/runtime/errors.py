@@ -9,7 +9,6 @@
     │   ├── UnsupportedValueError   an input or output that cannot travel: a sequence put in, sparse, 4 bit
     │   ├── RequestTimeoutError     no answer in time; the child process was killed
     │   └── ChildCrashedError       the child process died
-    │       └── MemoryLimitError    ... because it outgrew its memory limit
     └── ProviderError               the execution provider is not available here (``eqsat.errors``)
 
 After each of them the :class:`~eqsat.runtime.runtime.Runtime` can be used on: a dead child is replaced.
@@ -42,7 +41,3 @@ class RequestTimeoutError(MeasurementError):
 
 class ChildCrashedError(MeasurementError):
     """The process that runs ONNX Runtime died."""
-
-
-class MemoryLimitError(ChildCrashedError):
-    """The process that runs ONNX Runtime outgrew its memory limit and was killed."""

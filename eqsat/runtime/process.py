@@ -15,29 +15,22 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import IO, final
 
-import psutil
-
-from eqsat.runtime.errors import ChildCrashedError, MemoryLimitError, RequestTimeoutError
+from eqsat.runtime.errors import ChildCrashedError, RequestTimeoutError
 from eqsat.runtime.telemetry import SWITCH
 from eqsat.runtime.wire import Frame, read_frame, write_frame
-
-_POLL_S = 0.05
-"""How often the child's memory is looked at while it works."""
 
 
 @final
 class ChildProcess:
     """One child process. After an error it is dead and a new one must be made."""
 
-    def __init__(self, scratch_dir: Path | None, memory_bytes: int | None, clock: Callable[[], float]) -> None:
+    def __init__(self, scratch_dir: Path | None, clock: Callable[[], float]) -> None:
         """Start the child.
 
         Args:
             scratch_dir: Where its temporary folder is made; the system's place where it is left out.
-            memory_bytes: Resident memory past which it is killed.
             clock: Seconds on a clock that only goes forward.
         """
-        self._memory_bytes = memory_bytes
         self._clock = clock
         self._scratch = Path(tempfile.mkdtemp(prefix="eqsat-runtime-", dir=scratch_dir))
         self._stderr_path = self._scratch / "stderr.txt"
@@ -66,7 +59,6 @@ class ChildProcess:
         Raises:
             UnsupportedValueError: A tensor cannot travel; the child is alive.
             RequestTimeoutError: No answer in time; the child is dead.
-            MemoryLimitError: It outgrew its memory; the child is dead.
             ChildCrashedError: It died by itself.
         """
         deadline = self._clock() + timeout_s
@@ -74,32 +66,18 @@ class ChildProcess:
             write_frame(self._requests, request)
         except OSError as error:
             raise self._crashed() from error
-        while True:
-            left_s = deadline - self._clock()
-            if left_s <= 0:
-                self.close()
-                raise RequestTimeoutError(f"ONNX Runtime gave no answer within {timeout_s:.3g} s and was stopped")
-            wait_s = left_s if self._memory_bytes is None else min(left_s, _POLL_S)
-            try:
-                answer = self._answers.get(timeout=wait_s)
-            except queue.Empty:
-                self._check_memory()
-                continue
-            if isinstance(answer, EOFError):
-                raise self._crashed() from answer
-            return answer
+        try:
+            answer = self._answers.get(timeout=max(0.0, deadline - self._clock()))
+        except queue.Empty:
+            self.close()
+            raise RequestTimeoutError(f"ONNX Runtime gave no answer within {timeout_s:.3g} s and was stopped") from None
+        if isinstance(answer, EOFError):
+            raise self._crashed() from answer
+        return answer
 
     def close(self) -> None:
         """End the child and remove its files; a second call does nothing."""
         self._finalizer()
-
-    def _check_memory(self) -> None:
-        if self._memory_bytes is None or _resident_bytes(self._process.pid) <= self._memory_bytes:
-            return
-        self.close()
-        raise MemoryLimitError(
-            f"ONNX Runtime needed more than its {self._memory_bytes / 2**20:.0f} MiB of memory and was stopped"
-        )
 
     def _crashed(self) -> ChildCrashedError:
         """Return what there is to say of a child that ended by itself, and clean up after it."""
@@ -142,11 +120,3 @@ def _clean_up(owner: int, process: subprocess.Popen[bytes], scratch: Path, reade
             except OSError:
                 continue
     shutil.rmtree(scratch, ignore_errors=True)
-
-
-def _resident_bytes(pid: int) -> int:
-    """Return the resident memory of a process; 0 where it cannot be known."""
-    try:
-        return int(psutil.Process(pid).memory_info().rss)
-    except psutil.Error:
-        return 0

@@ -59,7 +59,6 @@ class Runtime:
     def __init__(
         self,
         *,
-        memory_bytes: int | None = None,
         timeout_s: float = DEFAULT_TIMEOUT_S,
         scratch_dir: Path | None = None,
         clock: Callable[[], float] = time.monotonic,
@@ -67,12 +66,10 @@ class Runtime:
         """Make a runtime; nothing is started yet.
 
         Args:
-            memory_bytes: Resident memory past which the child is killed; None for no limit.
             timeout_s: Seconds a question may take, on top of the measuring time it asks for.
             scratch_dir: Existing folder for temporary files; the system's place where it is left out.
             clock: Seconds on a clock that only goes forward; deadlines are points on it.
         """
-        self._memory_bytes = memory_bytes
         self._timeout_s = timeout_s
         self._scratch_dir = scratch_dir
         self._clock = clock
@@ -95,10 +92,6 @@ class Runtime:
                 self._child.close()
                 self._child = None
 
-    def available_providers(self) -> tuple[str, ...]:
-        """Return the providers that really start on this machine, in ONNX Runtime's order of priority."""
-        return tuple(self._ask_about_here(Frame(kind=Request.PROVIDERS)).fields["providers"])
-
     def require_providers(self, providers: Sequence[str]) -> None:
         """Check that a session with these providers gets all of them.
 
@@ -106,6 +99,10 @@ class Runtime:
             ProviderError: One is not available; the message says which are.
         """
         self._ask_about_here(Frame(kind=Request.REQUIRE, fields={"providers": list(providers)}))
+
+    def available_providers(self) -> tuple[str, ...]:
+        """Return the providers that really start on this machine, in ONNX Runtime's order of priority."""
+        return tuple(self._ask_about_here(Frame(kind=Request.PROVIDERS)).fields["providers"])
 
     def device(self, provider: str) -> Device:
         """Return what a provider runs on."""
@@ -308,9 +305,7 @@ class Runtime:
             settings: How the session is made.
         """
         fields = {"path": str(model), "settings": settings.to_fields()}
-        with Runtime(
-            memory_bytes=self._memory_bytes, timeout_s=self._timeout_s, scratch_dir=self._scratch_dir, clock=self._clock
-        ) as fresh:
+        with Runtime(timeout_s=self._timeout_s, scratch_dir=self._scratch_dir, clock=self._clock) as fresh:
             answer = fresh._ask(Frame(kind=Request.MEMORY, fields=fields, tensors=feeds))
         return int(answer.fields["num_bytes"])
 
@@ -333,7 +328,7 @@ class Runtime:
     def _ask(self, request: Frame, timeout_s: float | None = None) -> Frame:
         with self._lock:
             if self._child is None:
-                self._child = ChildProcess(self._scratch_dir, self._memory_bytes, self._clock)
+                self._child = ChildProcess(self._scratch_dir, self._clock)
             try:
                 answer = self._child.ask(request, self._timeout_s if timeout_s is None else timeout_s)
             except UnsupportedValueError:

@@ -138,11 +138,6 @@ def output_sensitivities(graph: Graph, sizes: Mapping[int, int]) -> dict[str, Se
     return {name: known.get(name, _UNTOUCHED) for name in graph.outputs}
 
 
-def longest_reduction(graph: Graph, sizes: Mapping[int, int]) -> int:
-    """Return how many elements the longest reduction before any output adds up."""
-    return max((each.reduction_length for each in output_sensitivities(graph, sizes).values()), default=1)
-
-
 def _after(graph: Graph, node: Node, before: Sensitivity, sizes: Mapping[int, int]) -> Sensitivity:
     kind = op_type(node)
     types = [graph.types.get(name) for name in (*node.inputs, *node.outputs) if name]

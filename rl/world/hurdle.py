@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import torch
 from torch import Tensor
-from torch.nn.functional import binary_cross_entropy_with_logits, softplus
+from torch.nn.functional import binary_cross_entropy_with_logits
 
 
 def hurdle_nll(counts: Tensor, logits: Tensor, log_rates: Tensor) -> Tensor:
@@ -78,13 +78,3 @@ def drawn_counts(logits: Tensor, log_rates: Tensor, generator: torch.Generator) 
     rest = torch.poisson((rates - first).clamp_min(0.0).cpu(), generator=generator).to(device)
     is_any = uniform[0] < torch.sigmoid(logits.double())
     return torch.where(is_any, 1.0 + rest, 0.0).long()
-
-
-def expected_count(logits: Tensor, log_rates: Tensor) -> Tensor:
-    """Return the mean of the distribution; the same shape.
-
-    Args:
-        logits: See :func:`hurdle_nll`.
-        log_rates: Likewise.
-    """
-    return (-softplus(-logits)).exp() * positive_mean(log_rates)

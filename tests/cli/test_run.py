@@ -270,6 +270,7 @@ def test_errors_are_one_line_and_a_code(
         (("a.onnx", "--input-shape", "x:1", "--input-shape", "x:2"), "twice"),
         (("a.onnx", "--search-option", "width"), "--search-option"),
         (("a.onnx", "--search", "saturate", "--train-budget", "1m"), "--train-budget"),
+        (("a.onnx", "--search", "world-model", "--train-budget", "1m"), "searches that learn (ppo, auto)"),
         (("a.onnx", "-v", "-q"), "exclude"),
         (("a.onnx", "b.onnx", "--dry-run"), "--dry-run"),
         (("a.onnx", "b.onnx", "c.onnx"), "3 files are given"),

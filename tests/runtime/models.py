@@ -87,15 +87,3 @@ def endless() -> bytes:
     yes = onnx.numpy_helper.from_array(np.array(True), "yes")
     node = helper.make_node("Loop", ["count", "yes", "x"], ["y"], body=body)
     return model_bytes([node], [floats("x", 1)], [floats("y", 1)], [count, yes])
-
-
-def greedy(num_bytes: int) -> bytes:
-    """Return a model that fills memory: x expanded to ``num_bytes``, negated, and summed."""
-    shape = onnx.numpy_helper.from_array(np.array([num_bytes // 4], dtype=np.int64), "shape")
-    nodes = [
-        helper.make_node("Expand", ["x", "shape"], ["a"]),
-        helper.make_node("Neg", ["a"], ["b"]),
-        helper.make_node("Exp", ["b"], ["c"]),
-        helper.make_node("ReduceSum", ["c"], ["y"], keepdims=0),
-    ]
-    return model_bytes(nodes, [floats("x", 1)], [floats("y")], [shape])

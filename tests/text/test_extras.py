@@ -12,6 +12,7 @@ from pathlib import Path
 import pytest
 from packaging.requirements import Requirement
 
+from eqsat.errors import UsageError
 from eqsat.search.registry import make_search
 from eqsat.text.extras import MissingExtraError, learning
 from rl.searches import SEARCHES, check_installed
@@ -53,6 +54,8 @@ def test_the_other_searches_need_nothing(monkeypatch: pytest.MonkeyPatch) -> Non
     for search in ("auto", "saturate", "one-of-a-package"):
         check_installed(search, is_trained=False)
     check_installed("saturate", is_trained=True)
+    with pytest.raises(UsageError, match="not for 'world-model'"):
+        check_installed("world-model", is_trained=True)
     with pytest.raises(MissingExtraError):
         check_installed("auto", is_trained=True)
 

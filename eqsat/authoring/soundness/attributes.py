@@ -337,21 +337,6 @@ def _pieces(opened: Open, found: _Found) -> Attribute:
     return tuple(end - start for start, end in zip([0, *cuts], [*cuts, size], strict=True))
 
 
-def _slice_axes(opened: Open) -> tuple[int, ...]:
-    axes = opened.known.get("axes")
-    if isinstance(axes, tuple):
-        return tuple(axis for axis in axes if isinstance(axis, int))
-    template = opened.templates.get("axes")
-    if template is not None:
-        return tuple(axis if isinstance(axis, int) else place for place, axis in enumerate(template))
-    return tuple(_some_axes(opened))
-
-
-def _slice_extent(opened: Open, axis: int) -> int:
-    size = opened.source[axis] if axis < opened.rank else 1
-    return opened.sizes.concrete.get(size, size) if size < 0 else size
-
-
 def _starts(opened: Open, found: _Found) -> Attribute:
     del found
     length = _vector_length(opened)

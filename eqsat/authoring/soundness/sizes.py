@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from typing import TYPE_CHECKING, Final, TypeAlias, TypeVar, final
 
 if TYPE_CHECKING:
@@ -118,8 +118,3 @@ def product(shape: Sequence[int]) -> int:
     for size in shape:
         total *= size if size >= 0 else 1
     return total
-
-
-def with_symbols_named(shape: Sequence[int], names: Mapping[int, str]) -> tuple[int | str, ...]:
-    """Return a shape with symbols by name."""
-    return tuple(names.get(size, size) for size in shape)
