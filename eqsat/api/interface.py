@@ -22,12 +22,12 @@ from eqsat.pipeline.events import Event
 from eqsat.pipeline.job import Budget, Job, Prices, Target, check_count
 from eqsat.pipeline.report import Report
 from eqsat.pipeline.report_parts import Ending, Status
+from eqsat.runtime.providers import provider_names
 from eqsat.text.arguments import (
     Growth,
     checked_shapes,
     library_paths,
     parse_growth,
-    provider_names,
     several,
     split_names,
 )

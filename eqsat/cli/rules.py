@@ -17,6 +17,7 @@ from eqsat.cli.printing import has_lines, print_json, print_rows, say
 from eqsat.cli.rules_screen import print_complaints, print_stats, print_why_not
 from eqsat.errors import BudgetError, EqsatError, RulesError, UsageError
 from eqsat.pipeline import output
+from eqsat.runtime.providers import provider_names
 from eqsat.text import arguments
 from eqsat.text.shown import console, echo
 
@@ -579,7 +580,7 @@ def _setting(
     setting = Setting(
         model=model,
         files=tuple(rules or ()),
-        providers=arguments.provider_names(provider or ()) or Setting(model=model).providers,
+        providers=provider_names(provider or ()) or Setting(model=model).providers,
         threads=threads,
         input_shapes=arguments.parse_input_shapes(input_shape or ()),
         time_s=limits.time_s,

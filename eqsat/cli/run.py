@@ -20,6 +20,7 @@ from eqsat.pipeline.job import Budget, Job, Prices, Target
 from eqsat.pipeline.report import Report
 from eqsat.pipeline.report_parts import Ending, Status
 from eqsat.pipeline.table import headline, summary
+from eqsat.runtime.providers import provider_names
 from eqsat.text import arguments
 from eqsat.text.arguments import Growth
 from eqsat.text.shown import console, echo, one_line
@@ -156,7 +157,7 @@ def run(
         input_path=str(model),
         output_path="" if dry_run else str(result or output.default_output(model)),
         is_forced=force,
-        providers=arguments.provider_names(provider or ()) or Job(input_path="").providers,
+        providers=provider_names(provider or ()) or Job(input_path="").providers,
         threads=threads,
         input_shapes=arguments.parse_input_shapes(input_shape or ()),
         inputs=_source(inputs),

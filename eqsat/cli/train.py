@@ -11,6 +11,7 @@ import typer
 from eqsat.errors import ModelError, UsageError
 from eqsat.isolation.temporary import TemporaryFolder
 from eqsat.pipeline.output import make_folder
+from eqsat.runtime.providers import provider_names
 from eqsat.text import arguments
 from eqsat.text.extras import learning
 from eqsat.text.shown import echo
@@ -49,7 +50,7 @@ def train(
 
     FOLDER/best is then the policy: eqsat run MODEL.onnx --search ppo --search-option policy=FOLDER/best
     """
-    (provider_name,) = arguments.provider_names([provider]) or ("",)
+    (provider_name,) = provider_names([provider]) or ("",)
     arguments.parse_input_shapes(input_shape or ())
     if not model and (rules or threads or input_shape or provider != "cpu"):
         raise UsageError(

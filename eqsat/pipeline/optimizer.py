@@ -36,8 +36,9 @@ from eqsat.prices.reference import reference_prices
 from eqsat.rules.book import DropReason, RuleBook, load_rules
 from eqsat.runtime.errors import BrokenModelError, MeasurementError, SessionFailedError, UnsupportedValueError
 from eqsat.runtime.measurements import Contender
+from eqsat.runtime.providers import provider_row
 from eqsat.runtime.runtime import Runtime
-from eqsat.runtime.settings import CPU_PROVIDER, CUDA_PROVIDER, CUSTOM_OPS_FAILED, SessionSettings
+from eqsat.runtime.settings import CUSTOM_OPS_FAILED, SessionSettings
 from eqsat.search.interface import Arena, SearchBudget, SearchFactory, StopReason, Surroundings
 from eqsat.search.registry import check_search, make_search
 from eqsat.verify.errors import UnsupportedInputError
@@ -73,8 +74,6 @@ _NO_RULES: Final = RuleBook(rules=(), declarations=())
 """With these an e-graph is the model and nothing else."""
 
 _NO_SEARCHES: Final[Mapping[str, SearchFactory]] = {}
-
-_PROVIDERS_WITH_OPERATORS: Final = frozenset({CPU_PROVIDER, CUDA_PROVIDER})
 
 
 def optimize(
@@ -297,7 +296,7 @@ class _Run:
 
     def _rules(self, graph: Graph) -> RuleBook:
         has_provider_operators = (
-            self.job.target is Target.PROVIDER and self.job.providers[0] in _PROVIDERS_WITH_OPERATORS
+            self.job.target is Target.PROVIDER and provider_row(self.job.providers[0]).has_operators
         )
         book = load_rules(self.job.rule_files)
         chosen = book.select(

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Final, final
 
-from eqsat.prices.fusions import FUSIONS, Fusion
 from eqsat.prices.micro import Cluster
+from eqsat.runtime.fusions import Fusion
+from eqsat.runtime.providers import provider_row
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -31,7 +32,7 @@ class ClusterFinder:
         self._session = session
         self._constants = session.constants()
         self._by_outer: dict[str, list[Fusion]] = {}
-        for fusion in FUSIONS.get(provider, ()):
+        for fusion in provider_row(provider).fusions:
             self._by_outer.setdefault(fusion.outer, []).append(fusion)
 
     def around(self, enode: ENode) -> tuple[list[Cluster], bool]:

@@ -7,10 +7,8 @@ import platform
 import sys
 from pathlib import Path
 
-from eqsat.runtime.settings import CPU_PROVIDER, CUDA_PROVIDER
-
-NVIDIA_PROVIDERS = (CUDA_PROVIDER, "TensorrtExecutionProvider")
-"""Providers that need a CUDA device."""
+from eqsat.runtime.providers import provider_row
+from eqsat.runtime.settings import CPU_PROVIDER
 
 _CPU_INFO = Path("/proc/cpuinfo")
 _NAME_LENGTH = 256
@@ -18,7 +16,7 @@ _NAME_LENGTH = 256
 
 def device_name(provider: str) -> str:
     """Return the model name of the device a provider runs on: the graphics card for CUDA and TensorRT, else the CPU."""
-    if provider in NVIDIA_PROVIDERS:
+    if provider_row(provider).needs_cuda:
         return cuda_name()
     if provider == CPU_PROVIDER:
         return cpu_name()

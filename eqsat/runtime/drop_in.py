@@ -7,7 +7,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from eqsat.errors import ModelError, ProviderError
-from eqsat.runtime.devices import NVIDIA_PROVIDERS, has_cuda
+from eqsat.runtime.devices import has_cuda
+from eqsat.runtime.providers import provider_row
 from eqsat.runtime.settings import CPU_PROVIDER, OptimizationLevel
 from eqsat.runtime.telemetry import switch_off
 from eqsat.text.suggest import did_you_mean
@@ -94,7 +95,7 @@ def _with_device(
     """
     if has_cuda():
         return list(providers)
-    kept = [each for each in providers if (each if isinstance(each, str) else each[0]) not in NVIDIA_PROVIDERS]
+    kept = [each for each in providers if not provider_row(each if isinstance(each, str) else each[0]).needs_cuda]
     if providers and not kept:
         raise ProviderError(f"there is no CUDA device; add {CPU_PROVIDER} to the providers to run without one")
     return kept

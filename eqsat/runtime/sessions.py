@@ -13,11 +13,11 @@ import onnxruntime as ort
 from eqsat.errors import ProviderError
 from eqsat.runtime.errors import BrokenModelError, SessionFailedError, UnsupportedValueError
 from eqsat.runtime.probe import probe_model
+from eqsat.runtime.providers import SHORT_NAMES, provider_row
 from eqsat.runtime.refusals import fact, is_broken
-from eqsat.runtime.settings import CPU_PROVIDER, CUDA_PROVIDER, CUSTOM_OPS_FAILED, REFUSED, SessionSettings
+from eqsat.runtime.settings import CPU_PROVIDER, CUSTOM_OPS_FAILED, REFUSED, SessionSettings
 from eqsat.runtime.values import tensors_of
 from eqsat.runtime.wire import ELEMENT_TYPES, element_type
-from eqsat.text.arguments import SHORT_PROVIDERS
 from eqsat.text.suggest import did_you_mean
 
 _STATE = ort.capi.onnxruntime_pybind11_state
@@ -41,9 +41,6 @@ ORT_ERRORS: tuple[type[Exception], ...] = (
 
 FATAL = 4
 """Log severity at which a model that ONNX Runtime refuses is told by the exception alone."""
-
-_BOUND_DEVICES = {CUDA_PROVIDER: "cuda", "TensorrtExecutionProvider": "cuda"}
-"""Where inputs and outputs of a timed run live, so that no copy to the device is timed; elsewhere the CPU."""
 
 _BYTES_FROM_ORT = frozenset({16, 17, 18, 19, 20})
 """Element types whose OrtValue has no NumPy form: bfloat16 and the 8 bit floats."""
@@ -74,7 +71,7 @@ def create_session(
     built_in = ort.get_available_providers()
     missing = [name for name in settings.providers if name not in built_in]
     if missing:
-        near = did_you_mean(missing[0], (*SHORT_PROVIDERS, *built_in))
+        near = did_you_mean(missing[0], (*SHORT_NAMES, *built_in))
         raise ProviderError(f"this onnxruntime has no {', '.join(missing)}; {_there(usable_providers())}{near}")
     options = ort.SessionOptions()
     options.log_severity_level = FATAL
@@ -193,7 +190,7 @@ class Runner:
         types = [value.type for value in (*session.get_inputs(), *session.get_outputs())]
         if all(type_.startswith("tensor(") and type_ != "tensor(string)" for type_ in types):
             self._binding = session.io_binding()
-            device = _BOUND_DEVICES.get(providers[0], "cpu")
+            device = provider_row(providers[0]).device
             try:
                 self._values = {name: _ort_value(array, device) for name, array in self._feeds.items()}
                 for name, value in self._values.items():

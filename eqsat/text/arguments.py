@@ -12,12 +12,6 @@ from typing import Final
 
 from eqsat.errors import UsageError
 
-SHORT_PROVIDERS: Final[Mapping[str, str]] = {
-    "cpu": "CPUExecutionProvider",
-    "cuda": "CUDAExecutionProvider",
-    "tensorrt": "TensorrtExecutionProvider",
-}
-
 _SECONDS: Final[Mapping[str, float]] = {"": 1.0, "s": 1.0, "m": 60.0, "min": 60.0, "h": 3600.0}
 
 _BYTES: Final[Mapping[str, int]] = {
@@ -215,8 +209,3 @@ def split_names(texts: Iterable[str]) -> tuple[str, ...]:
     """Return the names in ``texts``, each of which may be a list with commas, in order and once each."""
     names = (name.strip() for text in texts for name in text.split(","))
     return tuple(dict.fromkeys(name for name in names if name))
-
-
-def provider_names(texts: Iterable[str]) -> tuple[str, ...]:
-    """Return ONNX Runtime's names of the providers in ``texts``, short names (``cpu``, ``cuda``) spelt out."""
-    return tuple(dict.fromkeys(SHORT_PROVIDERS.get(name.lower(), name) for name in split_names(texts)))

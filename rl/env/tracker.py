@@ -15,9 +15,9 @@ from eqsat.egraph.enode import CONST, STRUCTURE, ENode
 from eqsat.egraph.mirror import LIST
 from eqsat.extraction.problem import ExtractionProblem
 from eqsat.prices.clusters import ClusterFinder
-from eqsat.prices.fusions import FUSIONS
 from eqsat.prices.micro import Cluster, MicroMaker
 from eqsat.prices.problem import FOLDED_US, MAX_FOLDED_BYTES, PricedProblem
+from eqsat.runtime.providers import provider_row
 from ir.data_types import itemsize
 from ir.types import TensorType
 
@@ -150,7 +150,7 @@ class Tracker:
         self._prices = prices
         self._sizes = sizes
         self._provider = provider
-        self._outer = frozenset(fusion.outer for fusion in FUSIONS.get(provider, ()))
+        self._outer = frozenset(fusion.outer for fusion in provider_row(provider).fusions)
         self._num_entries = 0
         self._entries: dict[ENode, Entry] = {}
         self._clusters: dict[int, _Clusters] = {}

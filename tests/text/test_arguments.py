@@ -64,11 +64,6 @@ def test_shapes() -> None:
     assert shapes == {"a": (1, 3, 224, 224), "b": (1, 3), "c:0": (7,)}
 
 
-def test_providers() -> None:
-    names = arguments.provider_names(["CUDA, cpu", "CPUExecutionProvider", "OwnExecutionProvider"])
-    assert names == ("CUDAExecutionProvider", "CPUExecutionProvider", "OwnExecutionProvider")
-
-
 @pytest.mark.parametrize(("text", "seconds"), [("1m30s", 90.0), ("2h 5m", 7500.0), ("1.5m0.5s", 90.5)])
 def test_durations_of_several_parts(text: str, seconds: float) -> None:
     assert arguments.parse_duration_s(text) == seconds

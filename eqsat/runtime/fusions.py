@@ -7,13 +7,8 @@ makes whether it pays or not, so the plain price of the outer node does not exis
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from dataclasses import dataclass
-from types import MappingProxyType
 from typing import Final
-
-CPU: Final = "CPUExecutionProvider"
-CUDA: Final = "CUDAExecutionProvider"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -37,7 +32,7 @@ class Fusion:
 
 _ACTIVATIONS: Final = ("Relu", "Clip", "Sigmoid", "Tanh", "LeakyRelu", "HardSigmoid")
 
-_COMMON: Final = (
+FUSIONS: Final[tuple[Fusion, ...]] = (
     *(Fusion(outer=activation, position=0, inner="Conv") for activation in _ACTIVATIONS),
     Fusion(outer="Add", position=None, inner="Conv"),
     Fusion(outer="Add", position=None, inner="MatMul", needs_constant=True),
@@ -49,6 +44,4 @@ _COMMON: Final = (
     Fusion(outer="MatMul", position=None, inner="Transpose"),
     *(Fusion(outer=activation, position=0, inner="Gemm") for activation in _ACTIVATIONS),
 )
-
-FUSIONS: Final[Mapping[str, tuple[Fusion, ...]]] = MappingProxyType({CPU: _COMMON, CUDA: _COMMON})
-"""Fusions by provider; a provider that is not named has none."""
+"""What ONNX Runtime fuses on the CPU and on CUDA devices alike."""
