@@ -6,11 +6,9 @@ is refused before egglog hears of it, and the rule that asked for it is known by
 
 from __future__ import annotations
 
-import math
-import operator
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Final, TypeAlias, cast
+from typing import TYPE_CHECKING, TypeAlias, cast
 
 from eqsat.egglog.commands import (
     SPAN,
@@ -26,6 +24,7 @@ from eqsat.egglog.commands import (
     call,
     set_value,
 )
+from eqsat.egglog.primitives import NoValueError, compute
 from eqsat.egglog.schema import HANDLES
 from eqsat.egraph.enode import ENode
 from eqsat.egraph.expressions import attribute_term, class_term
@@ -35,6 +34,7 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from eqsat.egglog.commands import Action, Command, Expr
+    from eqsat.egglog.primitives import Attribute
     from eqsat.egraph.mirror import Draft
     from eqsat.rules.signatures import Signature, Signatures
     from ir.graph import AttributeValue
@@ -179,14 +179,9 @@ class _Terms:
     def _primitive(self, expr: Call, sort: str) -> tuple[str, Binding]:
         arguments = [self.value(argument, "i64")[1] for argument in expr.args]
         try:
-            result = _PRIMITIVES[expr.name](*arguments)
-        except (ZeroDivisionError, IndexError, OverflowError, ValueError) as error:
-            raise UndefinedError(f"{expr.name}: {error}") from error
-        if isinstance(result, float) and not math.isfinite(result):
-            raise UndefinedError(f"{expr.name}: not finite")
-        if isinstance(result, int) and not -(2**63) <= result < 2**63:
-            raise UndefinedError(f"{expr.name}: overflow")
-        return sort, result
+            return sort, cast("Binding", compute(expr.name, cast("list[Attribute]", arguments)))
+        except NoValueError as error:
+            raise UndefinedError(str(error)) from error
 
     def term(self, expr: Expr, sort: str = "i64") -> Expr:
         """Return a term in which everything is worked out."""
@@ -223,66 +218,3 @@ def _literal(expr: Lit) -> tuple[str, Binding]:
             return "String", value
         case _:
             raise UndefinedError("a literal of no known sort")
-
-
-def _divide(one: Binding, two: Binding) -> Binding:
-    """Division as egglog does it: integers are cut towards zero."""
-    if isinstance(one, int) and isinstance(two, int):
-        quotient = abs(one) // abs(two)
-        return quotient if (one < 0) == (two < 0) else -quotient
-    return float(one) / float(two)  # type: ignore[arg-type]
-
-
-def _remainder(one: int, two: int) -> int:
-    """What is left of a division cut towards zero; it has the sign of ``one``."""
-    rest = abs(one) % abs(two)
-    return -rest if one < 0 else rest
-
-
-def _replaced(vector: tuple[int, ...], index: int, value: int) -> tuple[int, ...]:
-    _in_range(vector, index)
-    return (*vector[:index], value, *vector[index + 1 :])
-
-
-def _removed(vector: tuple[int, ...], index: int) -> tuple[int, ...]:
-    _in_range(vector, index)
-    return (*vector[:index], *vector[index + 1 :])
-
-
-def _element(vector: tuple[int, ...], index: int) -> int:
-    _in_range(vector, index)
-    return vector[index]
-
-
-def _in_range(vector: tuple[int, ...], index: int) -> None:
-    if not 0 <= index < len(vector):
-        raise IndexError(f"index {index} of {len(vector)}")
-
-
-def _joined(*vectors: tuple[int, ...]) -> tuple[int, ...]:
-    return tuple(element for vector in vectors for element in vector)
-
-
-_PRIMITIVES: Final[Mapping[str, Callable[..., Binding]]] = {
-    "+": operator.add,
-    "-": operator.sub,
-    "*": operator.mul,
-    "/": _divide,
-    "%": _remainder,
-    "min": min,
-    "max": max,
-    "abs": abs,
-    "neg": operator.neg,
-    "to-f64": float,
-    "to-i64": int,
-    "vec-of": lambda *elements: tuple(elements),
-    "vec-empty": tuple,
-    "vec-append": _joined,
-    "vec-push": lambda vector, element: (*vector, element),
-    "vec-length": len,
-    "vec-get": _element,
-    "vec-set": _replaced,
-    "vec-remove": _removed,
-    "vec-pop": lambda vector: vector[:-1],
-}
-"""The primitives that give a value, as egglog defines them; the others are conditions and stand in bodies only."""

@@ -15,19 +15,19 @@ import numpy as np
 
 from eqsat.authoring.soundness.agreement import Agreement, owners
 from eqsat.authoring.soundness.counterexample import one_sided
-from eqsat.authoring.soundness.primitives import NoValueError, compute
 from eqsat.authoring.soundness.sources import Source
 from eqsat.authoring.soundness.trial import Trials, instances_of
 from eqsat.authoring.soundness.values import Style
 from eqsat.authoring.soundness.verdict import Counterexample, Level, Verdict
 from eqsat.egglog.commands import Call, Expr, Expr_, Lit, Set, Var
+from eqsat.egglog.primitives import NoValueError, compute
 from eqsat.egraph.session import Session
 from eqsat.rules import FloatClass, RuleKind
 from eqsat.rules.parts import together
 
 if TYPE_CHECKING:
     from eqsat.authoring.soundness.evaluator import Evaluator
-    from eqsat.authoring.soundness.primitives import Attribute
+    from eqsat.egglog.primitives import Attribute
     from eqsat.egraph.view import Candidate
     from eqsat.rules import Rule, RuleBook
     from eqsat.rules.instances import Drawn

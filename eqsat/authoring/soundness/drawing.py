@@ -19,8 +19,8 @@ from ir.operators import OPERATORS, Kind, shortest
 from ir.types import TensorType
 
 if TYPE_CHECKING:
-    from eqsat.authoring.soundness.primitives import Attribute
     from eqsat.authoring.soundness.sizes import Shape, Sizes
+    from eqsat.egglog.primitives import Attribute
     from ir.graph import AttributeValue
     from ir.inference import TypeInference
     from ir.operators import Operator

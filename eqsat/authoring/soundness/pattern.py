@@ -21,8 +21,8 @@ from eqsat.rules.signatures import Role
 from eqsat.rules.terms import fact_terms
 
 if TYPE_CHECKING:
-    from eqsat.authoring.soundness.primitives import Attribute
     from eqsat.egglog.commands import Action
+    from eqsat.egglog.primitives import Attribute
     from eqsat.rules import Rule, RuleBook
 
 VALUES: Final = frozenset({"Tensor", "Multi", "TList"})

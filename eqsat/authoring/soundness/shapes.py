@@ -12,8 +12,8 @@ from typing import TYPE_CHECKING, Final, TypeAlias
 from ir.operators import OPERATORS, Kind
 
 if TYPE_CHECKING:
-    from eqsat.authoring.soundness.primitives import Attribute
     from eqsat.authoring.soundness.sizes import Shape, Sizes
+    from eqsat.egglog.primitives import Attribute
 
 BROADCASTING: Final = frozenset(
     {

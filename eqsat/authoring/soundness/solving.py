@@ -6,12 +6,12 @@ from collections.abc import Iterable, Sequence
 from typing import TYPE_CHECKING, Final, TypeAlias, final
 
 from eqsat.authoring.soundness.pattern import Atom, ConflictError, Pattern
-from eqsat.authoring.soundness.primitives import CONDITIONS, NoValueError, compute, inverted
+from eqsat.egglog.primitives import CONDITIONS, NoValueError, compute, inverted
 from eqsat.egglog.schema import GRAINS
 from ir.types import TensorType
 
 if TYPE_CHECKING:
-    from eqsat.authoring.soundness.primitives import Attribute
+    from eqsat.egglog.primitives import Attribute
 
 NUMBERINGS: Final = frozenset({"tensor-at", "multi-at", "list-at"})
 """Functions from numbers that the e-graph gives to values: which they are nobody knows before it is there."""

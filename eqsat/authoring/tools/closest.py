@@ -10,7 +10,6 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final, assert_never, final
 
-from eqsat.authoring.soundness.primitives import NoValueError
 from eqsat.authoring.tools.pattern import (
     Bindings,
     Demand,
@@ -27,6 +26,7 @@ from eqsat.authoring.tools.pattern import (
 )
 from eqsat.authoring.tools.schema import COMMUTATIVE
 from eqsat.egglog.commands import Expr, Var
+from eqsat.egglog.primitives import NoValueError
 from eqsat.egglog.schema import GRAINS
 from eqsat.egraph.language import NEAR_SMALLEST
 

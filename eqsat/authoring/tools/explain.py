@@ -5,10 +5,10 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, Final, assert_never, final
 
-from eqsat.authoring.soundness.primitives import NoValueError
 from eqsat.authoring.tools.naming import article, dtype_name
 from eqsat.authoring.tools.pattern import Bindings, Demand, Equal, Holds, Lookup, Node, Test, names_of, value_of
 from eqsat.egglog.commands import Call, Expr, Lit, Var
+from eqsat.egglog.primitives import NoValueError
 from eqsat.egglog.schema import HANDLES
 from eqsat.egraph.enode import ABSENT
 from eqsat.rules.rule import ROOT

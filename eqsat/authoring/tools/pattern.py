@@ -9,8 +9,8 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, TypeAlias
 
-from eqsat.authoring.soundness.primitives import NoValueError, compute
 from eqsat.egglog.commands import Bool, Call, Eq, Expr, Float, Int, Lit, String, Var, var
+from eqsat.egglog.primitives import NoValueError, compute
 from eqsat.rules.signatures import UNIT, Role
 from eqsat.rules.terms import subterms, variables
 

@@ -1,4 +1,4 @@
-"""What egglog's primitives give, for working out conditions while an instance is drawn."""
+"""What egglog's primitives give, worked out in Python: for right sides of rules, and for conditions on drawn values."""
 
 from __future__ import annotations
 
@@ -29,7 +29,9 @@ def compute(name: str, arguments: Sequence[Attribute]) -> Attribute:
     if name in CONDITIONS and not result:
         raise NoValueError(name)
     if isinstance(result, float) and not math.isfinite(result):
-        raise NoValueError(name)
+        raise NoValueError(f"{name}: not finite")
+    if isinstance(result, int) and not -(2**63) <= result < 2**63:
+        raise NoValueError(f"{name}: overflow")
     return result
 
 
@@ -142,3 +144,6 @@ _TABLE: Final[Mapping[str, Callable[..., Attribute]]] = MappingProxyType(
         "vec-not-contains": lambda vector, element: element not in vector,
     }
 )
+
+NAMES: Final = frozenset(_TABLE)
+"""The primitives that are known here."""

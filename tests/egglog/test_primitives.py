@@ -1,11 +1,14 @@
-"""What conditions of rules give while an instance is drawn."""
+"""Primitives give here what they give in egglog; those that give values are compared in tests/egraph/test_heads.py."""
 
 from __future__ import annotations
 
 import pytest
 
-from eqsat.authoring.soundness.primitives import Attribute, NoValueError, compute, inverted
+from eqsat.egglog.commands import EgglogError, EGraph, Location, parse, run
+from eqsat.egglog.primitives import NAMES, Attribute, NoValueError, compute, inverted
 from eqsat.rules.signatures import PRIMITIVES
+
+PLACE = Location("probe", 1, 1)
 
 
 @pytest.mark.parametrize(
@@ -38,11 +41,51 @@ def test_failures(name: str, arguments: tuple[Attribute, ...]) -> None:
 
 
 def test_every_primitive_of_rules_is_known() -> None:
-    for name in PRIMITIVES:
+    assert set(PRIMITIVES) <= NAMES
+
+
+NUMBERS = (-7, -1, 0, 1, 3, 2**62)
+VECTORS: dict[str, Attribute] = {"(vec-empty)": (), "(vec-of 1)": (1,), "(vec-of 4 5 6)": (4, 5, 6)}
+
+CONDITIONS_BY_TERM: dict[str, tuple[str, tuple[Attribute, ...]]] = {
+    **{
+        f"({name} {one} {two})": (name, (one, two))
+        for name in ("<", ">", "<=", ">=", "!=")
+        for one in NUMBERS
+        for two in NUMBERS
+    },
+    **{
+        f"({name} {text} {number})": (name, (vector, number))
+        for name in ("vec-contains", "vec-not-contains")
+        for text, vector in VECTORS.items()
+        for number in (1, 5)
+    },
+    **{
+        f"(guard ({name} {one} {two}))": (name, (one, two))
+        for name in ("bool-<", "bool->", "bool-<=", "bool->=", "bool-=")
+        for one in NUMBERS
+        for two in NUMBERS
+    },
+}
+
+
+def test_conditions_hold_where_they_hold_in_egglog() -> None:
+    egraph = EGraph()
+    run(egraph, *parse(egraph, "(sort IVec (Vec i64))", PLACE))
+    wrong = []
+    for term, (name, arguments) in CONDITIONS_BY_TERM.items():
         try:
-            compute(name, (1, 1))
-        except (NoValueError, TypeError):
-            continue
+            run(egraph, *parse(egraph, f"(check {term})", PLACE))
+            expected = True
+        except EgglogError:
+            expected = False
+        try:
+            found = bool(compute(name, arguments))
+        except NoValueError:
+            found = False
+        if found is not expected:
+            wrong.append(term)
+    assert not wrong
 
 
 @pytest.mark.parametrize(
