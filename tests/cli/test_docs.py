@@ -63,6 +63,15 @@ def test_the_example_runs(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsy
     onnx.checker.check_model(onnx.load_model(tmp_path / "model.opt.onnx"))
 
 
+def test_the_running_example_gives_what_the_page_shows(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    (code,), (shown,) = _fences("docs/how-it-works.md", "python"), _fences("docs/how-it-works.md", "text")
+    monkeypatch.chdir(tmp_path)
+    exec(compile(code, "docs/how-it-works.md", "exec"), {})  # noqa: S102 -- the example of the documentation
+    assert capsys.readouterr().out == shown
+
+
 def _fences(page: str, *languages: str) -> list[str]:
     text = (ROOT / page).read_text(encoding="utf-8")
     found = re.findall(r"^```(\w*)\n(.*?)^```$", text, re.MULTILINE | re.DOTALL)
