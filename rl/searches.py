@@ -27,9 +27,10 @@ def auto(options: Mapping[str, str]) -> Search:
     Raises:
         UsageError: There is no such option, or it is wrong.
     """
-    from rl.search.automatic import Auto, check_options
+    from eqsat.search.options import check_options
+    from rl.search.automatic import OPTIONS, Auto
 
-    check_options("auto", options)
+    check_options("auto", options, OPTIONS)
     if options:
         learned = _agent(options)  # what was given is checked, though it may not be needed
         return Auto(make_learned=lambda: learned)

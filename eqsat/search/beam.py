@@ -17,6 +17,7 @@ from typing_extensions import override
 from eqsat.extraction.greedy import greedy_dag
 from eqsat.extraction.problem import NoSelectionError, forbid
 from eqsat.search.interface import Arena, Outcome, Search, SearchBudget, StopReason
+from eqsat.search.options import option
 
 if TYPE_CHECKING:
     from collections.abc import Set as AbstractSet
@@ -36,8 +37,8 @@ class Beam(Search):
         width: Groups applied in one round, at most.
     """
 
-    alpha: float = 1.05
-    width: int = 8
+    alpha: float = option(1.05, "alpha", at_least=1.0)
+    width: int = option(8, "width", at_least=1)
 
     @override
     def run(self, arena: Arena, budget: SearchBudget) -> Outcome:

@@ -8,6 +8,7 @@ from typing import final
 from typing_extensions import override
 
 from eqsat.search.interface import Arena, Outcome, Search, SearchBudget, StopReason
+from eqsat.search.options import option
 
 
 @final
@@ -19,7 +20,7 @@ class Random(Search):
         num_steps: Steps to make.
     """
 
-    num_steps: int = 100
+    num_steps: int = option(100, "steps", at_least=1)
 
     @override
     def run(self, arena: Arena, budget: SearchBudget) -> Outcome:

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, final
 from typing_extensions import override
 
 from eqsat.search.interface import Arena, Outcome, Search, SearchBudget, StopReason
+from eqsat.search.options import option
 
 if TYPE_CHECKING:
     from eqsat.egraph.groups import Group
@@ -24,7 +25,7 @@ class Greedy(Search):
         min_gain: Relative drop of the price below which nothing counts as a gain.
     """
 
-    min_gain: float = 1e-4
+    min_gain: float = option(1e-4, "min-gain", at_least=0.0, at_most=1.0)
 
     @override
     def run(self, arena: Arena, budget: SearchBudget) -> Outcome:

@@ -19,6 +19,7 @@ from typing import TYPE_CHECKING, final
 from typing_extensions import override
 
 from eqsat.search.interface import Arena, Outcome, Search, SearchBudget, StopReason
+from eqsat.search.options import option
 
 if TYPE_CHECKING:
     from eqsat.egraph.view import Candidate
@@ -81,10 +82,10 @@ class Mcts(Search):
         actions: What one action applies.
     """
 
-    num_simulations: int = 128
-    max_rollout: int = 10
-    exploration: float = math.sqrt(2)
-    actions: ActionKind = ActionKind.RULE
+    num_simulations: int = option(128, "simulations", at_least=1)
+    max_rollout: int = option(10, "rollout", at_least=1)
+    exploration: float = option(math.sqrt(2), "exploration", at_least=0.0)
+    actions: ActionKind = option(ActionKind.RULE, "actions")
 
     @override
     def run(self, arena: Arena, budget: SearchBudget) -> Outcome:

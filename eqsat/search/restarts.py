@@ -58,24 +58,18 @@ class Restarts:
     growth: float = 2.0
     time_share: float = 0.5
 
+    def told(self, text: str) -> Restarts:
+        """Return the same with as many new starts as a text says.
+
+        Raises:
+            UsageError: It is no number.
+        """
+        if not text.isdecimal():
+            raise UsageError(f"option 'restarts' must be a number from 0, not {text!r}")
+        return replace(self, count=int(text))
+
 
 ONCE: Final = Restarts(count=0)
-
-
-def restarts_of(options: Mapping[str, str], default: Restarts) -> Restarts:
-    """Return how often a search may start over, by its option ``restarts``.
-
-    Args:
-        options: Of the search, given as text.
-        default: What holds where nothing is said.
-
-    Raises:
-        UsageError: The option is no number.
-    """
-    text = options.get("restarts", str(default.count))
-    if not text.isdecimal():
-        raise UsageError(f"option 'restarts' must be a number from 0, not {text!r}")
-    return replace(default, count=int(text))
 
 
 def play_with_restarts(play: Play, arena: Arena, budget: SearchBudget, restarts: Restarts) -> Outcome:

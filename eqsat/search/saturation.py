@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, final
 from typing_extensions import override
 
 from eqsat.search.interface import Arena, Outcome, Search, SearchBudget, StopReason
+from eqsat.search.options import option
 from eqsat.search.restarts import ONCE, Restarts, play_with_restarts
 
 if TYPE_CHECKING:
@@ -28,8 +29,8 @@ class Saturate(Search):
         restarts: How often it starts over from the cheapest graph; never, unless told.
     """
 
-    max_per_rule: int = 2_000
-    restarts: Restarts = ONCE
+    max_per_rule: int = option(2_000, "max-per-rule", at_least=1)
+    restarts: Restarts = option(ONCE, "restarts", parse=ONCE.told)
 
     @override
     def run(self, arena: Arena, budget: SearchBudget) -> Outcome:

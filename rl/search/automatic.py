@@ -10,35 +10,20 @@ from typing import TYPE_CHECKING, Final, final
 
 from typing_extensions import override
 
-from eqsat.errors import UsageError
 from eqsat.search.interface import Arena, Outcome, Search, SearchBudget, StopReason
 from eqsat.search.restarts import Restarts, cheapest
 from eqsat.search.saturation import Saturate
 from eqsat.text.extras import MissingExtraError
-from eqsat.text.suggest import did_you_mean
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping
+    from collections.abc import Callable
 
 
 LEAST_S: Final = 3.0
 """Seconds for searching below which the agent is not asked: its imports alone take as long on a slow machine."""
 
-OPTIONS: Final = frozenset({"policy", "width", "restarts"})
-"""Options of the searches ``ppo`` and ``auto``."""
-
-
-def check_options(search: str, options: Mapping[str, str]) -> None:
-    """Refuse options that a search does not have.
-
-    Raises:
-        UsageError: There is no such option.
-    """
-    for option in options:
-        if option not in OPTIONS:
-            known = sorted(OPTIONS)
-            near = did_you_mean(option, known)
-            raise UsageError(f"search {search!r} has no option {option!r} (it has: {', '.join(known)}){near}")
+OPTIONS: Final = ("policy", "restarts", "width")
+"""Options of the searches ``ppo`` and ``auto``: those of :class:`~rl.search.learned.Learned`, and the policy."""
 
 
 @final

@@ -11,6 +11,7 @@ from typing_extensions import override
 
 from eqsat.errors import UsageError
 from eqsat.search.interface import Arena, Outcome, Search, SearchBudget, StopReason
+from eqsat.search.options import option
 from eqsat.search.restarts import Restarts, play_with_restarts
 from rl.agent.policy import Policy
 from rl.env.observation import FIRST_CANDIDATE, STOP
@@ -42,8 +43,8 @@ class Learned(Search):
     """
 
     checkpoint: Checkpoint
-    width: int = DEFAULT_WIDTH
-    restarts: Restarts = field(default_factory=Restarts)
+    width: int = option(DEFAULT_WIDTH, "width", at_least=1)
+    restarts: Restarts = option(Restarts(), "restarts", parse=Restarts().told)
     fine_tune: FineTune = field(default_factory=FineTune)
 
     @override

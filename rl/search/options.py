@@ -8,11 +8,10 @@ from typing import TYPE_CHECKING
 
 import torch
 
-from eqsat.errors import UsageError
-from eqsat.search.restarts import Restarts, restarts_of
+from eqsat.search.options import check_options, with_options
 from rl.agent.checkpoint import load, shipped
-from rl.search.automatic import check_options
-from rl.search.learned import DEFAULT_WIDTH, Learned
+from rl.search.automatic import OPTIONS
+from rl.search.learned import Learned
 
 if TYPE_CHECKING:
     from eqsat.search.interface import Search
@@ -30,13 +29,7 @@ def ppo(options: Mapping[str, str]) -> Search:
     Raises:
         UsageError: An option is wrong, or there is no policy.
     """
-    check_options("ppo", options)
-    folder, width = options.get("policy"), options.get("width", str(DEFAULT_WIDTH))
-    if not width.isdecimal() or not int(width):
-        raise UsageError(f"option 'width' must be a number above 0, not {width!r}")
+    check_options("ppo", options, OPTIONS)
     torch.set_num_threads(1)
-    return Learned(
-        checkpoint=load(Path(folder)) if folder else shipped(),
-        width=int(width),
-        restarts=restarts_of(options, Restarts()),
-    )
+    folder = options.get("policy")
+    return with_options(Learned(checkpoint=load(Path(folder)) if folder else shipped()), options)

@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, replace
 from functools import reduce
 from pathlib import Path
 from typing import TYPE_CHECKING, Final, final
@@ -22,8 +22,8 @@ from typing_extensions import override
 
 from eqsat.errors import UsageError
 from eqsat.search.interface import Arena, Outcome, Search, SearchBudget
-from eqsat.search.restarts import Restarts, play_with_restarts, restarts_of
-from eqsat.text.suggest import did_you_mean
+from eqsat.search.options import check_options, option, option_names, with_options
+from eqsat.search.restarts import Restarts, play_with_restarts
 from rl.agent.checkpoint import shipped
 from rl.agent.policy import Policy
 from rl.env.observation import REBASE
@@ -77,10 +77,10 @@ class PlanConfig:
         lambda_: Of the returns.
     """
 
-    width: int = 8
-    horizon: int = 5
-    num_episodes: int = 4
-    commit: int = 4
+    width: int = option(8, "width", at_least=1)
+    horizon: int = option(5, "horizon", at_least=1)
+    num_episodes: int = option(4, "episodes", at_least=1)
+    commit: int = option(4, "commit", at_least=1)
     foresight: float = 1.0
     penalty: float = 0.0
     gamma: float = 0.99
@@ -180,7 +180,7 @@ class Foresighted(Search):
     model: WorldModel
     policy: Policy | None = None
     config: PlanConfig = PlanConfig()
-    restarts: Restarts = field(default_factory=Restarts)
+    restarts: Restarts = option(Restarts(), "restarts", parse=Restarts().told)
 
     @override
     def run(self, arena: Arena, budget: SearchBudget) -> Outcome:
@@ -305,7 +305,6 @@ def foresighted(
     config: PlanConfig = PlanConfig(),
     *,
     has_own_policy: bool = False,
-    restarts: Restarts | None = None,
 ) -> Foresighted:
     """Return the search by a world model.
 
@@ -313,14 +312,13 @@ def foresighted(
         world: Folder of the world model.
         config: How far is looked ahead.
         has_own_policy: True lets the world model's own policy name the options, False the policy that ships.
-        restarts: See :class:`Foresighted`; those by default where they are left out.
 
     Raises:
         UsageError: One of them cannot be read.
     """
     model, _ = load(world)
     policy = None if has_own_policy else Policy.of(shipped())
-    return Foresighted(model=model, policy=policy, config=config, restarts=restarts or Restarts())
+    return Foresighted(model=model, policy=policy, config=config)
 
 
 def world_model(options: Mapping[str, str]) -> Search:
@@ -334,26 +332,12 @@ def world_model(options: Mapping[str, str]) -> Search:
     Raises:
         UsageError: An option is wrong, or there is no world model.
     """
-    numbers = {"width": "width", "horizon": "horizon", "episodes": "num_episodes", "commit": "commit"}
-    given: dict[str, int] = {}
-    for option, text in options.items():
-        if option in {"world", "policy", "restarts"}:
-            continue
-        if option not in numbers:
-            known = sorted([*numbers, "policy", "restarts", "world"])
-            near = did_you_mean(option, known)
-            raise UsageError(f"search 'world-model' has no option {option!r} (it has: {', '.join(known)}){near}")
-        if not text.isdecimal() or not int(text):
-            raise UsageError(f"option {option!r} must be a number above 0, not {text!r}")
-        given[numbers[option]] = int(text)
+    known = (*option_names(PlanConfig), *option_names(Foresighted), "policy", "world")
+    check_options("world-model", options, known)
     named = options.get("policy", "shipped")
     if named not in {"shipped", "own"}:
         raise UsageError(f"option 'policy' must be 'shipped' or 'own', not {named!r}")
     torch.set_num_threads(1)
     world = Path(options["world"]) if "world" in options else SHIPPED
-    return foresighted(
-        world,
-        replace(PlanConfig(), **given),
-        has_own_policy=named == "own",
-        restarts=restarts_of(options, Restarts()),
-    )
+    search = foresighted(world, with_options(PlanConfig(), options), has_own_policy=named == "own")
+    return with_options(search, options)

@@ -14,19 +14,22 @@ from typing_extensions import override
 
 from eqsat.errors import UsageError
 from eqsat.search.interface import Arena, Outcome, Search, SearchBudget, StopReason
+from eqsat.search.options import option_names
 from eqsat.search.registry import make_search, search_names
 from eqsat.text.extras import MissingExtraError
 from rl.agent.checkpoint import Checkpoint, save
 from rl.agent.network import Network, NetworkConfig
 from rl.agent.statistics import FeatureStatistics
 from rl.env.observation import FIRST_CANDIDATE
-from rl.search.automatic import LEAST_S, Auto
+from rl.search.automatic import LEAST_S, OPTIONS, Auto
 from rl.search.learned import Learned, chosen_places
 from rl.searches import SEARCHES
 from rl.training.config import PpoConfig
 from rl.training.finetune import FineTune
+from rl.world.planning import Foresighted, PlanConfig
 from tests.pipeline import models
 from tests.rl import worlds
+from tests.search.documentation import documented, shown
 
 CONFIG = NetworkConfig(hidden=16, embedding=8, num_rounds=1)
 
@@ -246,3 +249,15 @@ def test_the_likeliest_candidate_comes_first() -> None:
     probabilities = np.zeros(FIRST_CANDIDATE + 3)
     probabilities[FIRST_CANDIDATE:] = [0.3, 0.4, 0.3]
     assert chosen_places(probabilities, 3) == [1, 0, 2]
+
+
+@pytest.mark.parametrize(
+    ("search", "name", "default"),
+    [*shown("ppo", Learned), *shown("world-model", PlanConfig), *shown("world-model", Foresighted)],
+)
+def test_every_option_stands_in_the_documentation_with_its_default(search: str, name: str, default: str) -> None:
+    assert f"`{name}` ({default})" in documented(search)
+
+
+def test_options_of_the_automatic_search_are_known_without_torch() -> None:
+    assert set(OPTIONS) == {"policy", *option_names(Learned)}

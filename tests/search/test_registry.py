@@ -13,9 +13,10 @@ from eqsat.search.chance import Random
 from eqsat.search.greedy import Greedy
 from eqsat.search.interface import Arena, Outcome, Search, SearchBudget, StopReason
 from eqsat.search.mcts import ActionKind, Mcts
-from eqsat.search.registry import make_search, search_names
+from eqsat.search.registry import BUILT_IN, make_search, search_names
 from eqsat.search.restarts import Restarts
 from eqsat.search.saturation import Saturate
+from tests.search.documentation import documented, shown
 
 
 class Lazy:
@@ -95,3 +96,8 @@ def test_packages_offer_searches() -> None:
 
 def test_the_built_in_ones_come_first() -> None:
     assert search_names()[:5] == ("saturate", "greedy", "random", "beam", "mcts")
+
+
+@pytest.mark.parametrize(("search", "name", "default"), [each for kind in BUILT_IN.items() for each in shown(*kind)])
+def test_every_option_stands_in_the_documentation_with_its_default(search: str, name: str, default: str) -> None:
+    assert f"`{name}` ({default})" in documented(search)
