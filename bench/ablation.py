@@ -34,11 +34,6 @@ VARIANTS: Final[Mapping[str, Callable[[TrainConfig], TrainConfig]]] = {
     "rules only": lambda config: replace(config, network=replace(config.network, is_rule_only=True)),
     "no shaping": lambda config: replace(config, episodes=replace(config.episodes, is_shaped=False)),
     "no STOP": lambda config: replace(config, network=replace(config.network, has_stop=False)),
-    "REBASE": lambda config: replace(
-        config,
-        network=replace(config.network, has_rebase=True),
-        episodes=replace(config.episodes, has_rebase=True),
-    ),
     "exact end": lambda config: replace(config, episodes=replace(config.episodes, is_exact=True)),
 }
 """By name: what is changed. ``exact end`` pays at STOP what the exact extraction gains, not the greedy one."""

@@ -84,7 +84,7 @@ def collect(recorder: Recorder, num_tasks: int, num_steps: int) -> None:
         task = make_task(seed)
         if task.graph.opset != OPSET:
             continue
-        env = EGraphEnv([replace(task, prices=recorder)], Settings(max_steps=num_steps + 1, has_rebase=False))
+        env = EGraphEnv([replace(task, prices=recorder)], Settings(max_steps=num_steps + 1))
         rng = np.random.default_rng(seed)
         observation, _ = env.reset(seed=seed)
         for _ in range(num_steps):

@@ -76,9 +76,7 @@ def gathered(task: Task, model: WorldModel, clock: MeasuredGain, count: int, see
         count: Graphs, at most; three times as many episodes are played.
         seed: Seed of every draw.
     """
-    config = EpisodeConfig(
-        min_growth=MIN_GROWTH, max_growth=MAX_GROWTH, has_rebase=False, max_kept_sessions=0, max_steps=30
-    )
+    config = EpisodeConfig(min_growth=MIN_GROWTH, max_growth=MAX_GROWTH, max_kept_sessions=0, max_steps=30)
     env = make_env(config, lambda: TaskSplit(training=[task], validation=[task]))
     policy = Policy.of(shipped())
     found: list[tuple[Ended, Ending]] = []

@@ -24,7 +24,7 @@ from bench.session import random_model
 from eqsat.extraction.greedy import greedy_dag
 from eqsat.rules.book import load_rules
 from rl.env.environment import EGraphEnv, Settings
-from rl.env.observation import FIRST_CANDIDATE, REBASE
+from rl.env.observation import FIRST_CANDIDATE
 from rl.env.prices import TablePrices
 from rl.env.scene import Scene
 from rl.env.tasks import Task, read_task
@@ -78,8 +78,6 @@ def measure(num_enodes: int, num_steps: int, seed: int) -> dict[str, object]:
         action = np.int64(rng.integers(FIRST_CANDIDATE, observation.num_actions))
         with watch.time("step"):
             observation, *_, info = env.step(action)
-    with watch.time("rebase"):
-        env.step(np.int64(REBASE))
     with watch.time("reset"):
         env.reset(seed=seed)
     steps_ms = watch.times_ms["step"]
@@ -93,7 +91,6 @@ def measure(num_enodes: int, num_steps: int, seed: int) -> dict[str, object]:
         "step_ms_max": max(steps_ms),
         "load_ms": watch.median_ms("load"),
         "reset_ms": watch.median_ms("reset"),
-        "rebase_ms": watch.median_ms("rebase"),
         "parts_ms_median": _parts(task, num_steps, seed),
         "steps_ms": steps_ms,
     }
@@ -102,7 +99,7 @@ def measure(num_enodes: int, num_steps: int, seed: int) -> dict[str, object]:
 def _parts(task: Task, num_steps: int, seed: int) -> dict[str, float]:
     """Return the median time of each part of a step."""
     scene = Scene.of(task, task.graph, is_grouped=True)
-    groups = scene.look(has_rebase=True).groups
+    groups = scene.look().groups
     rng = np.random.default_rng(seed)
     watch = Watch()
     for _ in range(num_steps):
@@ -115,19 +112,19 @@ def _parts(task: Task, num_steps: int, seed: int) -> dict[str, float]:
         with watch.time("group"):
             groups = scene.offers.groups()
         with watch.time("observe"):
-            scene.observer.observe(snapshot, selection, groups, may_rebase=True)
+            scene.observer.observe(snapshot, selection, groups)
     return {part: watch.median_ms(part) for part in PARTS}
 
 
 def table(results: Sequence[Mapping[str, object]]) -> str:
     """Return the results as a table, a line a size."""
-    head = ("e-nodes", "candidates", "steps/s", "target", "median ms", "max ms", "reset ms", "rebase ms", *PARTS)
+    head = ("e-nodes", "candidates", "steps/s", "target", "median ms", "max ms", "reset ms", *PARTS)
     lines = []
     for result in results:
         parts = result["parts_ms_median"]
         assert isinstance(parts, dict)
         names = ("num_enodes", "num_candidates", "steps_per_s", "target_steps_per_s", "step_ms_median", "step_ms_max")
-        values = [*(result[name] for name in (*names, "reset_ms", "rebase_ms")), *(parts[part] for part in PARTS)]
+        values = [*(result[name] for name in (*names, "reset_ms")), *(parts[part] for part in PARTS)]
         lines.append([f"{value:.1f}" if isinstance(value, float) else str(value or "") for value in values])
     widths = [max(len(row[column]) for row in (head, *lines)) for column in range(len(head))]
     return "\n".join(

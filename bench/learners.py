@@ -22,7 +22,6 @@ from bench.models import export
 from eqsat.egraph.session import Session
 from eqsat.search.interface import SearchBudget
 from rl.agent import checkpoint as policies
-from rl.agent.network import NetworkConfig
 from rl.comparison.attempts import Attempt, Contender, Limits, Moment
 from rl.comparison.contenders import PolicyContender, SearchContender, arena_of
 from rl.comparison.ledger import Ledger, clock_without_measuring
@@ -273,7 +272,6 @@ def model_free_config(seed: int, effort: Effort) -> TrainConfig:
         episodes_per_task=effort.num_episodes,
         validate_every=1,
         device="cpu",
-        network=NetworkConfig(has_rebase=False),
         episodes=_episodes(effort),
     )
 
@@ -321,7 +319,6 @@ def _episodes(effort: Effort) -> EpisodeConfig:
         max_enodes=effort.max_enodes,
         min_growth=effort.growth,
         max_growth=effort.growth,
-        has_rebase=False,
     )
 
 

@@ -22,7 +22,7 @@ from rl.agent.settings import filled
 from rl.agent.statistics import FeatureStatistics
 from rl.agent.stored import StoredError, read_description, read_tensors
 
-FORMAT: Final = 1
+FORMAT: Final = 2
 """Version of the files' layout and of the meaning of every feature."""
 
 WEIGHTS: Final = "policy.safetensors"

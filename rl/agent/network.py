@@ -26,7 +26,6 @@ from rl.env.observation import (
     NUM_OPERATOR_BUCKETS,
     NUM_RULE_BUCKETS,
     NUM_SLOTS,
-    REBASE,
     STOP,
 )
 
@@ -46,7 +45,7 @@ _FIRST_GAIN: Final = 0.1
 """Size of the weights behind a score at the start: little is preferred, and gradients still reach what is below."""
 
 _FIRST_BIAS: Final = -2.0
-"""Score of STOP and REBASE at the start: one ends an episode that could tell more, the other takes long."""
+"""Score of STOP at the start: it ends an episode that could tell more."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -59,7 +58,6 @@ class NetworkConfig:
         num_rounds: Rounds of message passing; 0 passes none, so that a candidate knows nothing of what it binds.
         is_rule_only: True scores rules instead of candidates: those of one rule share its probability equally.
         has_stop: False never stops as long as something else is allowed.
-        has_rebase: False never starts over from the current extraction.
 
     Raises:
         ValueError: A number is out of range.
@@ -70,7 +68,6 @@ class NetworkConfig:
     num_rounds: int = 3
     is_rule_only: bool = False
     has_stop: bool = True
-    has_rebase: bool = True
 
     def __post_init__(self) -> None:
         """Refuse what no network can be built of."""
@@ -132,7 +129,6 @@ class Network(nn.Module):
         self.summary = _perceptron(7 * hidden + 3, hidden, hidden)
         self.score = _perceptron(2 * hidden, hidden, 1)
         self.stop = _perceptron(hidden, hidden, 1)
-        self.rebase = _perceptron(hidden, hidden, 1)
         self.value = _perceptron(hidden, hidden, 1)
         for name, width in WIDTHS.items():
             self.register_buffer(f"{name}_mean", torch.zeros(width), persistent=False)
@@ -164,7 +160,6 @@ class Network(nn.Module):
         candidates, summary = encoding.candidates, encoding.summary
         logits = torch.empty(len(batch.action_mask), device=summary.device, dtype=summary.dtype)
         logits = logits.index_copy(0, batch.first_action + STOP, self.stop(summary).squeeze(1))
-        logits = logits.index_copy(0, batch.first_action + REBASE, self.rebase(summary).squeeze(1))
         logits = logits.index_copy(0, batch.candidate_action, self._scores(candidates, summary, batch))
         log_probs = segment_log_softmax(logits, self._allowed(batch), batch.action_observation, batch.num_observations)
         return Assessment(log_probs=log_probs, values=self.value(summary).squeeze(1))
@@ -216,8 +211,6 @@ class Network(nn.Module):
     def _allowed(self, batch: Batch) -> Tensor:
         """Return the action mask without the actions that this network never takes."""
         mask = batch.action_mask.clone()
-        if not self.config.has_rebase:
-            mask[batch.first_action + REBASE] = False
         if not self.config.has_stop:
             counts = torch.zeros_like(batch.first_action).index_add(0, batch.action_observation, mask.long())
             mask[batch.first_action + STOP] = counts == 1
@@ -225,7 +218,7 @@ class Network(nn.Module):
 
     def _start_undecided(self) -> None:
         """Let all candidates begin about equally likely (Andrychowicz et al. 2021), and every name unknown."""
-        for head in (self.score, self.stop, self.rebase):
+        for head in (self.score, self.stop):
             last = head[-1]
             nn.init.orthogonal_(last.get_parameter("weight"), gain=_FIRST_GAIN)
             nn.init.constant_(last.get_parameter("bias"), 0.0 if head is self.score else _FIRST_BIAS)

@@ -311,7 +311,6 @@ class PolicyContender(Contender):
             max_steps=limits.max_steps,
             max_enodes=limits.max_enodes,
             growth=(limits.growth, limits.growth),
-            has_rebase=self.checkpoint.network.has_rebase,
             max_kept_sessions=1 if self.num_episodes > 1 else 0,
         )
 

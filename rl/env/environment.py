@@ -1,9 +1,8 @@
 """The search for a faster model as a Gymnasium environment.
 
-An episode is about one model. An action applies one candidate (or a group of equal ones), starts over from the current
-extraction (REBASE), or ends the episode (STOP). The reward is the relative drop of the extracted price, see
-:mod:`rl.env.rewards`. STOP makes an episode ``terminated``, a limit makes it ``truncated``: a learner bootstraps at the
-second only.
+An episode is about one model. An action applies one candidate (or a group of equal ones), or ends the episode (STOP).
+The reward is the relative drop of the extracted price, see :mod:`rl.env.rewards`. STOP makes an episode ``terminated``,
+a limit makes it ``truncated``: a learner bootstraps at the second only.
 
 The observation has no fixed size and the actions no fixed number, so that both have spaces of their own, see
 :mod:`rl.env.space`. Which actions are allowed, the observation says; no other is taken.
@@ -28,7 +27,7 @@ from typing_extensions import override
 from eqsat.errors import UsageError
 from eqsat.extraction.cpsat import ExtractionResult, solve
 from eqsat.search.room import apply_within
-from rl.env.observation import FIRST_CANDIDATE, REBASE, STOP, Observation
+from rl.env.observation import FIRST_CANDIDATE, STOP, Observation
 from rl.env.rewards import Ending, Rewards, potential
 from rl.env.scene import Look, Scene
 from rl.env.space import ActionSpace, ObservationSpace
@@ -58,7 +57,6 @@ class Settings:
         max_seconds: Seconds of an episode; a finite number makes it depend on the machine.
         rewards: How it pays.
         is_grouped: Whether equal candidates are one action; else each is its own.
-        has_rebase: Whether REBASE is ever allowed.
         max_kept_sessions: Models whose e-graphs are kept for the next episode about them.
     """
 
@@ -68,7 +66,6 @@ class Settings:
     max_seconds: float = math.inf
     rewards: Rewards = field(default_factory=Rewards)
     is_grouped: bool = True
-    has_rebase: bool = True
     max_kept_sessions: int = 4
 
 
@@ -151,7 +148,7 @@ class EGraphEnv(gymnasium.Env[Observation, np.int64]):
         began = self._clock()
         self._episode = None
         scene = self._start(self._tasks[name])
-        look = scene.look(has_rebase=self.settings.has_rebase)
+        look = scene.look()
         self._episode = _Episode(
             scene=scene,
             look=look,
@@ -185,20 +182,14 @@ class EGraphEnv(gymnasium.Env[Observation, np.int64]):
         if number == STOP:
             return self._stop(episode)
         before = episode.potential
-        rule, num_applied = "", 0
-        previous: Look | None = None
-        if number == REBASE:
-            episode.scene = episode.scene.rebased(episode.look, is_grouped=self.settings.is_grouped)
-        else:
-            previous = episode.look
-            chosen = previous.groups[number - FIRST_CANDIDATE]
-            num_applied = apply_within(episode.scene.session, chosen.candidates, episode.max_enodes)
-            rule = chosen.rule
-        episode.look = episode.scene.look(has_rebase=self.settings.has_rebase, previous=previous)
+        previous = episode.look
+        chosen = previous.groups[number - FIRST_CANDIDATE]
+        num_applied = apply_within(episode.scene.session, chosen.candidates, episode.max_enodes)
+        episode.look = episode.scene.look(previous)
         reward = self.settings.rewards.step(before, episode.potential)
         truncation = self._truncation(episode)
         episode.is_over = truncation is not None
-        info = self._info(episode, rule=rule, num_applied=num_applied, truncation=truncation)
+        info = self._info(episode, rule=chosen.rule, num_applied=num_applied, truncation=truncation)
         return episode.look.observation, reward, False, episode.is_over, info
 
     @property
@@ -214,7 +205,7 @@ class EGraphEnv(gymnasium.Env[Observation, np.int64]):
 
     @property
     def scene(self) -> Scene:
-        """The session of the episode as it is now, after the last REBASE.
+        """The session of the episode as it is now.
 
         Raises:
             ResetNeeded: No episode has begun.
@@ -284,7 +275,7 @@ class EGraphEnv(gymnasium.Env[Observation, np.int64]):
             kept.session.undo()
         else:
             kept = Scene.of(task, task.graph, is_grouped=self.settings.is_grouped)
-            kept.look(has_rebase=False)
+            kept.look()
         if self.settings.max_kept_sessions:
             kept.session.checkpoint()
             self._kept[task.name] = kept

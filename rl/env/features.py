@@ -20,7 +20,6 @@ from rl.env.observation import (
     NUM_POSITIONS,
     NUM_RULE_BUCKETS,
     NUM_SLOTS,
-    REBASE,
     Observation,
     bucket,
 )
@@ -98,23 +97,19 @@ class Observer:
         other._rules = self._rules
         return other
 
-    def observe(
-        self, snapshot: Snapshot, selection: Selection, groups: Sequence[Group], *, may_rebase: bool
-    ) -> Observation:
+    def observe(self, snapshot: Snapshot, selection: Selection, groups: Sequence[Group]) -> Observation:
         """Return what the agent sees.
 
         Args:
             snapshot: The session as it is now.
             selection: The current extraction.
             groups: The candidates on offer, one action each.
-            may_rebase: Whether REBASE is allowed where the extraction leaves something out.
         """
         self._learn(snapshot.entries)
         graph = _Indices(snapshot)
         extracted = _Extracted(snapshot, selection, graph)
         binding_edges, binding_slots = self._bindings(groups, graph.dense)
         mask = np.ones(FIRST_CANDIDATE + len(groups), np.bool_)
-        mask[REBASE] = may_rebase and not extracted.is_enode.all()
         numbers = np.fromiter((entry.number for entry in snapshot.entries), np.int64, len(snapshot.entries))
         static = self._enodes.at(numbers)
         return Observation(

@@ -41,10 +41,7 @@ NUM_SLOTS: Final = 8
 STOP: Final = 0
 """Action that ends the episode."""
 
-REBASE: Final = 1
-"""Action that starts a new e-graph from the current extraction."""
-
-FIRST_CANDIDATE: Final = 2
+FIRST_CANDIDATE: Final = 1
 """Action that applies the first candidate; the others follow."""
 
 
@@ -71,7 +68,7 @@ class Observation:
         binding_edges: E-class and a candidate that it is bound by; int64 (2, num_binding_edges).
         binding_slots: Number of that variable, below :data:`NUM_SLOTS`; int64 (num_binding_edges,).
         root_eclasses: E-classes of the model's outputs; int64 (num_roots,).
-        action_mask: True = allowed; bool (2 + num_candidates,). The actions are STOP, REBASE, and one a candidate.
+        action_mask: True = allowed; bool (1 + num_candidates,). The actions are STOP and one a candidate.
     """
 
     enode_operator: np.ndarray

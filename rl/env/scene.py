@@ -6,7 +6,6 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, final
 
-from eqsat.egraph.restart import restarted
 from eqsat.egraph.session import Session
 from rl.env.features import Observer
 from rl.env.incumbent import extract
@@ -100,12 +99,10 @@ class Scene:
             offers=self.offers.copy(),
         )
 
-    def look(self, *, has_rebase: bool, previous: Look | None = None) -> Look:
+    def look(self, previous: Look | None = None) -> Look:
         """Return the session as it is now.
 
         Args:
-            has_rebase: Whether there is a REBASE. It is allowed where something was applied, and something is left out
-                of the extraction.
             previous: The session before the last candidates were applied; its extraction is kept where it is cheaper.
 
         Raises:
@@ -115,22 +112,8 @@ class Scene:
         before = (previous.snapshot, previous.selection) if previous is not None else None
         selection = extract(snapshot, before)
         groups = self.offers.groups()
-        may_rebase = has_rebase and bool(self.session.applied)
-        observation = self.observer.observe(snapshot, selection, groups, may_rebase=may_rebase)
+        observation = self.observer.observe(snapshot, selection, groups)
         return Look(snapshot=snapshot, selection=selection, groups=groups, observation=observation)
-
-    def rebased(self, look: Look, *, is_grouped: bool) -> Scene:
-        """Return a new scene that starts from the current extraction.
-
-        Args:
-            look: The session as it is now.
-            is_grouped: Whether equal candidates are one choice.
-
-        Raises:
-            NoSelectionError: The extraction has a cycle that nothing can take apart.
-        """
-        choice = look.snapshot.priced(self.session).choice(look.selection)
-        return Scene.around(self.task, restarted(self.session, choice), is_grouped=is_grouped)
 
 
 def priced_problem(task: Task, session: Session) -> PricedProblem:

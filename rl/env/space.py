@@ -32,7 +32,6 @@ from rl.env.observation import (
     NUM_POSITIONS,
     NUM_RULE_BUCKETS,
     NUM_SLOTS,
-    REBASE,
     STOP,
     Observation,
     problems,
@@ -133,7 +132,7 @@ class ObservationSpace(Space[Observation]):
 
 @final
 class ActionSpace(Space[np.int64]):
-    """The whole numbers from 0: STOP, REBASE, then one a candidate. How many there are, the action mask says."""
+    """The whole numbers from 0: STOP, then one a candidate. How many there are, the action mask says."""
 
     def __init__(self, seed: int | np.random.Generator | None = None) -> None:
         super().__init__((), np.int64, seed)
@@ -182,7 +181,7 @@ class ActionSpace(Space[np.int64]):
 
     @override
     def __repr__(self) -> str:
-        return f"ActionSpace(stop={STOP}, rebase={REBASE}, first_candidate={FIRST_CANDIDATE})"
+        return f"ActionSpace(stop={STOP}, first_candidate={FIRST_CANDIDATE})"
 
 
 @utils.flatdim.register

@@ -57,7 +57,7 @@ class Learned(Search):
 
         def play(arena: Arena, budget: SearchBudget) -> Outcome:
             scene = Scene.around(task_of(arena), arena.session, is_grouped=True)
-            first = scene.look(has_rebase=False)
+            first = scene.look()
             return follow(likeliest, scene, first, arena, budget)[0]
 
         return play_with_restarts(play, arena, budget, self.restarts)
@@ -103,7 +103,7 @@ def follow(chooser: Chooser, scene: Scene, look: Look, arena: Arena, budget: Sea
         candidates = [candidate for each in chosen for candidate in each.candidates]
         num_applied += arena.apply(candidates, budget.max_enodes)
         num_steps += 1
-        look = scene.look(has_rebase=False, previous=look)
+        look = scene.look(look)
         after_us = look.selection.cost_us
         remark = chooser.remark(before_us, after_us)
         arena.on_progress(f"step {num_steps}: {chosen[0].rule}, {after_us:.0f} us{remark and f' ({remark})'}")

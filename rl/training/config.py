@@ -59,7 +59,6 @@ class EpisodeConfig:
         max_growth: Largest such size; 0 draws none.
         gamma: Discount.
         is_shaped: False pays nothing before STOP.
-        has_rebase: Whether REBASE is ever allowed.
         is_exact: True pays the exact extraction's gain at STOP, False that of the greedy one.
         is_measured: True pays at STOP what the finalist gains by the clock, from end to end; for models of one's own,
             since the families have prices of made-up devices.
@@ -72,7 +71,6 @@ class EpisodeConfig:
     max_growth: float = 0.0
     gamma: float = 0.99
     is_shaped: bool = True
-    has_rebase: bool = True
     is_exact: bool = False
     is_measured: bool = False
     max_kept_sessions: int = 2

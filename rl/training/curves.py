@@ -29,7 +29,6 @@ class Curve(StrEnum):
     LENGTH = "rollout/length"
     ENODES = "rollout/enodes"
     STOP_SHARE = "rollout/stop_share"
-    REBASES = "rollout/rebases"
     POLICY_LOSS = "loss/policy"
     VALUE_LOSS = "loss/value"
     EXPLAINED_VARIANCE = "loss/explained_variance"

@@ -63,7 +63,7 @@ class FineTune:
             device="cpu",
             network=checkpoint.network,
             ppo=self.ppo,
-            episodes=EpisodeConfig(max_steps=self.max_steps, max_enodes=budget.max_enodes, has_rebase=False),
+            episodes=EpisodeConfig(max_steps=self.max_steps, max_enodes=budget.max_enodes),
         )
         split = TaskSplit(training=[task], validation=[task])
         with tempfile.TemporaryDirectory(prefix="eqsat-finetune-") as folder:

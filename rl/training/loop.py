@@ -18,7 +18,7 @@ import numpy as np
 import torch
 
 from rl.agent.checkpoint import Checkpoint, load, save
-from rl.agent.network import Network, NetworkConfig
+from rl.agent.network import Network
 from rl.agent.packing import unpack
 from rl.agent.statistics import FeatureStatistics
 from rl.training.apart import Apart
@@ -129,7 +129,7 @@ class _Training:
         self._num_flat = 0
         torch.manual_seed(config.seed)
         self._statistics = FeatureStatistics.nothing()
-        self._learner = self._learner_of(Network(shape(config)))
+        self._learner = self._learner_of(Network(config.network))
 
     @property
     def is_over(self) -> bool:
@@ -224,7 +224,7 @@ class _Training:
 
     def _drawn_gains(self, names: Sequence[str]) -> dict[str, float]:
         """Return the gains of actions drawn about evenly."""
-        untrained = Checkpoint.of(Network(shape(self._config)), self._statistics)
+        untrained = Checkpoint.of(Network(self._config.network), self._statistics)
         return _gains(self._players.play(untrained, [Order(task=name, seed=seed) for seed, name in enumerate(names)]))
 
     def _checkpoint(self) -> Checkpoint:
@@ -254,11 +254,6 @@ def _players(config: TrainConfig, source: TaskSource, stack: ExitStack, is_over:
     return stack.enter_context(Apart(partial(_player, make), config.num_workers))
 
 
-def shape(config: TrainConfig) -> NetworkConfig:
-    """Return the shape of the network that settings ask for: what no episode allows, it never does."""
-    return replace(config.network, has_rebase=config.network.has_rebase and config.episodes.has_rebase)
-
-
 def _player(make: Callable[[], EGraphEnv]) -> PlayersHere:
     return PlayersHere(make())
 
@@ -270,7 +265,6 @@ def _curves(episodes: Sequence[Episode], learnt: Progress) -> dict[Curve, float]
         Curve.LENGTH: float(np.mean([episode.num_steps for episode in episodes])),
         Curve.ENODES: float(np.mean([episode.num_enodes for episode in episodes])),
         Curve.STOP_SHARE: float(np.mean([episode.is_terminated for episode in episodes])),
-        Curve.REBASES: float(np.mean([episode.num_rebases for episode in episodes])),
         Curve.POLICY_LOSS: learnt.policy_loss,
         Curve.VALUE_LOSS: learnt.value_loss,
         Curve.EXPLAINED_VARIANCE: learnt.explained_variance,

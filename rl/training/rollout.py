@@ -18,7 +18,6 @@ from typing_extensions import override
 from rl.agent.packing import PackedObservation, pack
 from rl.agent.policy import Policy
 from rl.env.environment import Truncation
-from rl.env.observation import REBASE
 
 if TYPE_CHECKING:
     from rl.agent.checkpoint import Checkpoint
@@ -58,7 +57,6 @@ class Episode:
         initial_us: Price of the model.
         cost_us: Price of what was extracted at the end.
         num_enodes: Size of the e-graph at the end.
-        num_rebases: How often it started over.
     """
 
     order: Order
@@ -72,7 +70,6 @@ class Episode:
     initial_us: float
     cost_us: float
     num_enodes: int
-    num_rebases: int
 
     @property
     def gain(self) -> float:
@@ -122,7 +119,6 @@ def play(env: EGraphEnv, policy: Policy, order: Order) -> Episode:
         initial_us=info["initial_us"],
         cost_us=info["cost_us"],
         num_enodes=info["num_enodes"],
-        num_rebases=int((actions == REBASE).sum()),
     )
 
 

@@ -47,7 +47,6 @@ def make_env(config: EpisodeConfig, source: TaskSource) -> EGraphEnv:
         max_enodes=config.max_enodes,
         growth=(config.min_growth, config.max_growth) if config.max_growth else (math.inf, math.inf),
         rewards=Rewards(gamma=config.gamma, is_shaped=config.is_shaped),
-        has_rebase=config.has_rebase,
         max_kept_sessions=config.max_kept_sessions,
     )
     return EGraphEnv(list(tasks.values()), settings, final_gain=_final_gain(config))

@@ -27,7 +27,7 @@ if TYPE_CHECKING:
 
     from rl.agent.statistics import FeatureStatistics
 
-FORMAT: Final = 2
+FORMAT: Final = 3
 """Version of the files' layout and of the meaning of every number in them."""
 
 WEIGHTS: Final = "world.safetensors"

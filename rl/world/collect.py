@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Final
 import numpy as np
 import torch
 
-from rl.env.observation import FIRST_CANDIDATE, REBASE, STOP, Observation
+from rl.env.observation import FIRST_CANDIDATE, STOP, Observation
 from rl.world.imagination import Terms, imagine
 from rl.world.latent import LatentState, joined
 from rl.world.replay import Choose
@@ -37,7 +37,6 @@ def explorer(policy: Policy, seed: int, *, random_share: float, may_stop: bool =
         if rng.random() < random_share:
             return int(rng.choice(candidates))
         probabilities = policy.probabilities(observation)
-        probabilities[REBASE] = 0.0
         if not may_stop:
             probabilities[STOP] = 0.0
         return int(rng.choice(len(probabilities), p=probabilities / probabilities.sum()))

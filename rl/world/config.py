@@ -171,7 +171,7 @@ class WorldConfig:
         model: Shape of the rest, where training does not start from a world model.
         fit: How the world is learnt.
         imagine: How the policy learns in it.
-        episodes: What is played; prices alone pay, REBASE is never allowed.
+        episodes: What is played; prices alone pay.
         tasks: What it is played on.
     """
 
@@ -187,21 +187,21 @@ class WorldConfig:
     validate_every: int = 5
     device: str = "auto"
     start: str = ""
-    network: NetworkConfig = field(default_factory=lambda: NetworkConfig(has_rebase=False))
+    network: NetworkConfig = field(default_factory=NetworkConfig)
     model: ModelConfig = field(default_factory=ModelConfig)
     fit: FitConfig = field(default_factory=FitConfig)
     imagine: ImagineConfig = field(default_factory=ImagineConfig)
-    episodes: EpisodeConfig = field(default_factory=lambda: EpisodeConfig(has_rebase=False))
+    episodes: EpisodeConfig = field(default_factory=EpisodeConfig)
     tasks: TaskConfig = field(default_factory=TaskConfig)
 
     def __post_init__(self) -> None:
         """Refuse what the world model has no notion of.
 
         Raises:
-            UsageError: REBASE is allowed, or rewards are not shaped.
+            UsageError: Rewards are not shaped.
         """
-        if self.episodes.has_rebase or self.network.has_rebase or not self.episodes.is_shaped:
-            raise UsageError("a world model needs has_rebase = false and is_shaped = true")
+        if not self.episodes.is_shaped:
+            raise UsageError("a world model needs is_shaped = true")
 
 
 def read_config(path: Path) -> WorldConfig:

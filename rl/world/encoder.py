@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     from rl.agent.network import Network
     from rl.env.observation import Observation
 
-HEADS: Final = ("score", "stop", "rebase", "value")
+HEADS: Final = ("score", "stop", "value")
 """Parts of a network that judge a state; all others encode it."""
 
 

@@ -186,7 +186,7 @@ def explored(
         how: Settings.
         clock: Seconds on a clock that only goes forward.
     """
-    env = EGraphEnv(list(tasks), Settings(max_steps=how.max_steps, max_enodes=how.max_enodes, has_rebase=False))
+    env = EGraphEnv(list(tasks), Settings(max_steps=how.max_steps, max_enodes=how.max_enodes))
     trajectories, real_s = list[Trajectory](), 0.0
     for task in tasks:
         for number in range(how.num_episodes):

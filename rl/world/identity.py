@@ -3,8 +3,6 @@
 A candidate is the match of a rule: the rule, and what its variables are bound to. Both outlive a step, up to e-classes
 that have become one: their numbers are brought to the one that stands for both. Equal candidates are offered as one
 group, and a step may part or join groups: one continues in the group that has the most of its members.
-
-After REBASE the e-graph is another one, in which no candidate is known.
 """
 
 from __future__ import annotations

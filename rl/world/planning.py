@@ -26,7 +26,6 @@ from eqsat.search.options import check_options, option, option_names, with_optio
 from eqsat.search.restarts import Restarts, play_with_restarts
 from rl.agent.checkpoint import shipped
 from rl.agent.policy import Policy
-from rl.env.observation import REBASE
 from rl.env.scene import Scene
 from rl.search.learned import Chooser, follow, task_of
 from rl.world.accounts import Account, counted
@@ -190,7 +189,7 @@ class Foresighted(Search):
         def play(arena: Arena, budget: SearchBudget) -> Outcome:
             task, prices = counted(task_of(arena))
             scene = Scene.around(task, arena.session, is_grouped=True)
-            first = scene.look(has_rebase=False)
+            first = scene.look()
             initial_us = first.selection.cost_us
             foresight = _Foresight(self, arena, budget.max_enodes, initial_us, generator)
             outcome, last = follow(foresight, scene, first, arena, budget)
@@ -261,7 +260,7 @@ class _Foresight(Chooser):
         model, policy = self._how.model, self._how.policy
         with torch.no_grad():
             state = model.encode([look.observation], costs, np.array([self._arena.size().num_enodes]))
-        known = None if policy is None else _without_rebase(policy.probabilities(look.observation))
+        known = None if policy is None else _log_of(policy.probabilities(look.observation))
         made = plan(model, state, self._how.config, self._max_enodes, self._generator, known)
         self.drop += made.drop
         self.num_imagined += made.num_imagined
@@ -274,9 +273,9 @@ class _Foresight(Chooser):
         return f"{_drop(before_us, after_us):+.2%}, foreseen {foreseen}"
 
 
-def _without_rebase(probabilities: np.ndarray) -> Tensor:
+def _log_of(probabilities: np.ndarray) -> Tensor:
     """Return the log-probabilities of STOP and of every candidate; float (1 + num_candidates,)."""
-    return torch.from_numpy(np.delete(probabilities, REBASE)).clamp_min(math.ulp(0.0)).log().float()
+    return torch.from_numpy(probabilities).clamp_min(math.ulp(0.0)).log().float()
 
 
 def described(account: Account, foreseen: float, initial_us: float, final_us: float) -> str:

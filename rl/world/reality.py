@@ -12,7 +12,7 @@ import numpy as np
 from typing_extensions import override
 
 from rl.agent.policy import Policy
-from rl.env.observation import REBASE, STOP, Observation
+from rl.env.observation import STOP, Observation
 from rl.training.tasks import TaskSource, TaskSplit, make_env
 from rl.world.accounts import Account, CountedPrices, counted
 from rl.world.collect import explorer
@@ -132,7 +132,7 @@ def _any_candidate(seed: int) -> Choose:
     rng = np.random.default_rng(seed)
 
     def choose(observation: Observation) -> int:
-        allowed = [int(each) for each in np.flatnonzero(observation.action_mask) if each not in {STOP, REBASE}]
+        allowed = [int(each) for each in np.flatnonzero(observation.action_mask) if each != STOP]
         return int(rng.choice(allowed or [STOP]))
 
     return choose

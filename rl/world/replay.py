@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Final, final
 import numpy as np
 
 from rl.agent.packing import PackedObservation, pack
-from rl.env.observation import FIRST_CANDIDATE, REBASE, STOP, Observation
+from rl.env.observation import FIRST_CANDIDATE, STOP, Observation
 from rl.world.identity import NEW, predecessors
 
 if TYPE_CHECKING:
@@ -77,7 +77,7 @@ def play(env: EGraphEnv, choose: Choose, task: str, seed: int) -> Trajectory:
 
     Args:
         env: Knows the task.
-        choose: Decides; REBASE ends what is known of the candidates, and is better left out.
+        choose: Decides.
         task: Name of the task.
         seed: Seed of the environment.
 
@@ -116,8 +116,6 @@ def _links(env: EGraphEnv, action: int, before: Sequence[Group]) -> np.ndarray:
     after = env.look.groups
     if action == STOP:
         return np.arange(len(after))
-    if action == REBASE:
-        return np.full(len(after), NEW, np.int64)
     return predecessors(env.scene.session, before, after)
 
 
@@ -176,7 +174,7 @@ def chosen_candidate(action: int) -> int:
     """Return the candidate that an action applies.
 
     Raises:
-        ValueError: It applies none: STOP has no state after it, and REBASE none whose candidates were known before.
+        ValueError: It applies none: STOP has no state after it.
     """
     if action < FIRST_CANDIDATE:
         raise ValueError(f"action {action} applies no candidate")

@@ -16,5 +16,5 @@ def test_every_part_is_measured() -> None:
     assert tuple(parts_ms) == PARTS
     assert result["steps_per_s"] == pytest.approx(2e3 / sum(steps_ms))
     head, line = table([{**result, "target_steps_per_s": 30.0}]).splitlines()
-    assert len(head.split("  ")) >= 8 + len(PARTS)
+    assert len(head.split("  ")) >= 7 + len(PARTS)
     assert "30.0" in line

@@ -49,7 +49,7 @@ FREE = way(Kind.MODEL_FREE, (0, 10, 1.0, 0.0), (100, 20, 5.0, 0.2), (200, 40, 9.
 def small(monkeypatch: pytest.MonkeyPatch) -> None:
     """World models are made small, and learn little."""
     full = learners.imagining_config
-    tiny = NetworkConfig(hidden=8, embedding=4, num_rounds=1, has_rebase=False)
+    tiny = NetworkConfig(hidden=8, embedding=4, num_rounds=1)
 
     def config(kind: Kind, seed: int, effort: Effort, room: int) -> WorldConfig:
         made = full(kind, seed, effort, room)

@@ -82,7 +82,7 @@ def test_an_observation_without_candidates_takes_part() -> None:
         binding_edges=one.binding_edges[:, :0],
         binding_slots=one.binding_slots[:0],
         root_eclasses=one.root_eclasses,
-        action_mask=one.action_mask[:2],
+        action_mask=one.action_mask[:1],
     )
     batch = collate([two, empty, two], CPU)
     assert [part(batch, index) for index in range(3)] == [two, empty, two]

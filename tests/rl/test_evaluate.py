@@ -33,7 +33,7 @@ from rl.env.prices import PriceSource, TablePrices
 from rl.env.tasks import Task
 from tests.rl.worlds import branch_task, chain_task
 
-SMALL = NetworkConfig(hidden=16, embedding=8, num_rounds=1, has_rebase=False)
+SMALL = NetworkConfig(hidden=16, embedding=8, num_rounds=1)
 
 
 class Counted(PriceSource):

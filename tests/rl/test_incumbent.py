@@ -73,7 +73,7 @@ def test_a_cheaper_extraction_is_taken(tmp_path: Path) -> None:
 @pytest.mark.parametrize("seed", range(3))
 def test_the_price_never_rises(tmp_path: Path, seed: int) -> None:
     forms = (worlds.MERGE, worlds.RELU, worlds.NEG_TWICE, worlds.ABS)
-    env = EGraphEnv([worlds.task(tmp_path, worlds.branches(4), *forms)], Settings(has_rebase=False, is_grouped=False))
+    env = EGraphEnv([worlds.task(tmp_path, worlds.branches(4), *forms)], Settings(is_grouped=False))
     observation, info = env.reset(seed=seed)
     rng = np.random.default_rng(seed)
     cost_us = info["cost_us"]

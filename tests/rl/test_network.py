@@ -11,7 +11,7 @@ import torch
 from rl.agent.batch import collate
 from rl.agent.network import Assessment, Network, NetworkConfig, num_parameters
 from rl.agent.statistics import FeatureStatistics
-from rl.env.observation import FIRST_CANDIDATE, NUM_RULE_BUCKETS, REBASE, STOP, Observation
+from rl.env.observation import FIRST_CANDIDATE, NUM_RULE_BUCKETS, STOP, Observation
 from tests.rl.observations import observation, permuted
 
 CPU = torch.device("cpu")
@@ -154,14 +154,13 @@ def _by_rule(rules: np.ndarray) -> np.ndarray:
     return features
 
 
-@pytest.mark.parametrize(("has_stop", "has_rebase"), [(True, False), (False, True), (False, False)])
-def test_actions_can_be_left_out(has_stop: bool, has_rebase: bool) -> None:
-    made = network(replace(SMALL, has_stop=has_stop, has_rebase=has_rebase))
+@pytest.mark.parametrize("has_stop", [True, False])
+def test_stop_can_be_left_out(has_stop: bool) -> None:
+    made = network(replace(SMALL, has_stop=has_stop))
     one = observation(1)
     everything = replace(one, action_mask=np.ones(one.num_actions, np.bool_))
     probabilities = assess(made, everything).log_probs.exp().numpy()
     assert (probabilities[STOP] > 0) == has_stop
-    assert (probabilities[REBASE] > 0) == has_rebase
     assert probabilities.sum() == pytest.approx(1.0)
     nothing = np.zeros(one.num_actions, np.bool_)
     nothing[STOP] = True
@@ -190,7 +189,7 @@ def test_a_new_network_prefers_no_candidate_and_seldom_stops() -> None:
     found = assess(made, replace(one, action_mask=np.ones_like(one.action_mask))).log_probs.exp().numpy()
     candidates = found[FIRST_CANDIDATE:]
     assert candidates == pytest.approx(np.full(one.num_candidates, candidates[0]), rel=0.3)
-    assert found[[STOP, REBASE]] == pytest.approx(np.full(2, candidates[0] * np.exp(-2.0)), rel=0.3)
+    assert found[STOP] == pytest.approx(candidates[0] * np.exp(-2.0), rel=0.3)
 
 
 def test_the_shape_of_the_default_is_small() -> None:

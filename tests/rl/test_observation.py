@@ -22,7 +22,6 @@ from rl.env.observation import (
     NUM_ENODE_FEATURES,
     NUM_OPERATOR_BUCKETS,
     NUM_RULE_BUCKETS,
-    REBASE,
     STOP,
     Observation,
     arrays,
@@ -70,7 +69,7 @@ def test_copies_are_equal_and_share_nothing(observation: Observation) -> None:
 
 def test_what_an_episode_shows_is_well_formed(observation: Observation) -> None:
     assert problems(observation) == []
-    assert observation.num_actions == len(observation.action_mask) == 2 + observation.num_candidates
+    assert observation.num_actions == len(observation.action_mask) == 1 + observation.num_candidates
 
 
 @pytest.mark.parametrize(
@@ -80,7 +79,7 @@ def test_what_an_episode_shows_is_well_formed(observation: Observation) -> None:
         ({"action_mask": np.ones(1, np.bool_)}, r"action_mask is bool \(1,\)"),
         ({"root_eclasses": np.array([10_000])}, "root_eclasses is not within 0 and"),
         ({"candidate_rule": np.array([-1, 0, 0])}, "candidate_rule is not within 0 and 1023"),
-        ({"action_mask": np.zeros(5, np.bool_)}, "STOP is masked"),
+        ({"action_mask": np.zeros(4, np.bool_)}, "STOP is masked"),
     ],
 )
 def test_what_does_not_fit_is_named(observation: Observation, changes: dict[str, np.ndarray], message: str) -> None:
@@ -199,10 +198,10 @@ def test_features_follow_the_extraction(tmp_path: Path) -> None:
 def test_the_order_of_candidates_carries_no_meaning(tmp_path: Path) -> None:
     task = worlds.branch_task(tmp_path, 4)
     scene = Scene.of(task, task.graph, is_grouped=True)
-    look = scene.look(has_rebase=True)
+    look = scene.look()
     order = np.random.default_rng(0).permutation(len(look.groups))
     shuffled = [look.groups[index] for index in order]
-    other = scene.observer.observe(look.snapshot, look.selection, shuffled, may_rebase=True)
+    other = scene.observer.observe(look.snapshot, look.selection, shuffled)
     assert len(order) > 3
     assert not np.array_equal(order, np.arange(len(order)))
     assert np.array_equal(other.candidate_rule, look.observation.candidate_rule[order])
@@ -239,7 +238,3 @@ def test_symbolic_dimensions_count_at_their_size(tmp_path: Path) -> None:
     assert set(column(ECLASS_COLUMNS, observation.eclass_features, "is_symbolic")) == {1.0}
     size = column(ECLASS_COLUMNS, observation.eclass_features, "log_num_elements")
     assert size == pytest.approx(np.log1p(32 * 8) / 16)
-
-
-def test_rebase_is_the_second_action() -> None:
-    assert (STOP, REBASE) == (0, 1)

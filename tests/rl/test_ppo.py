@@ -33,7 +33,6 @@ def episode(num_steps: int, *, is_terminated: bool, seed: int = 0) -> Episode:
         initial_us=10.0,
         cost_us=8.0,
         num_enodes=3,
-        num_rebases=0,
     )
 
 

@@ -19,7 +19,7 @@ from rl.agent.packing import unpack
 from rl.agent.policy import Policy
 from rl.agent.statistics import FeatureStatistics
 from rl.env.environment import EGraphEnv, Settings
-from rl.env.observation import FIRST_CANDIDATE, REBASE
+from rl.env.observation import FIRST_CANDIDATE
 from rl.training.apart import Apart
 from rl.training.rollout import Episode, Order, PlayersHere, play
 from tests.rl import worlds
@@ -62,7 +62,6 @@ def test_an_episode_says_what_happened(tmp_path: Path) -> None:
             observation = unpack(packed)
             assert observation.action_mask[action]
             assert np.exp(log_prob) == pytest.approx(policy.probabilities(observation)[action], abs=0.01)
-        assert episode.num_rebases == sum(episode.actions == REBASE)
         assert (episode.last_value == 0.0) is episode.is_terminated
     assert {episode.is_terminated for episode in episodes} == {True, False}
     assert max(episode.gain for episode in episodes) > 0.1
@@ -115,7 +114,7 @@ if __name__ == "__main__":
 def test_nothing_comes_after_the_room_is_used_up(tmp_path: Path) -> None:
     policy = Policy.of(checkpoint())
     orders = [Order(task="branches", seed=seed) for seed in range(12)]
-    scarce = EGraphEnv([worlds.branch_task(tmp_path)], Settings(growth=(1.01, 1.02), has_rebase=False))
-    limited = EGraphEnv([worlds.branch_task(tmp_path)], Settings(max_enodes=1, has_rebase=False))
+    scarce = EGraphEnv([worlds.branch_task(tmp_path)], Settings(growth=(1.01, 1.02)))
+    limited = EGraphEnv([worlds.branch_task(tmp_path)], Settings(max_enodes=1))
     assert {play(scarce, policy, order).last_value for order in orders} == {0.0}
     assert any(play(limited, policy, order).last_value for order in orders)

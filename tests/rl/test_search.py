@@ -106,11 +106,11 @@ def test_several_candidates_at_a_step(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("probabilities", "width", "expected"),
     [
-        ([0.6, 0.0, 0.4], 4, []),
-        ([0.1, 0.0, 0.3, 0.5, 0.1], 1, [1]),
-        ([0.1, 0.0, 0.3, 0.5, 0.1], 4, [1, 0]),
-        ([0.3, 0.0, 0.35, 0.2, 0.15], 4, [0]),
-        ([0.0, 0.0, 0.25, 0.25, 0.25, 0.25], 3, [0, 1, 2]),
+        ([0.6, 0.4], 4, []),
+        ([0.1, 0.3, 0.5, 0.1], 1, [1]),
+        ([0.1, 0.3, 0.5, 0.1], 4, [1, 0]),
+        ([0.3, 0.35, 0.2, 0.15], 4, [0]),
+        ([0.0, 0.25, 0.25, 0.25, 0.25], 3, [0, 1, 2]),
     ],
 )
 def test_which_candidates_are_applied_together(probabilities: list[float], width: int, expected: list[int]) -> None:

@@ -13,7 +13,6 @@ from rl.comparison.ledger import PriceBook
 from rl.families import Split, make_tasks
 from rl.families.prices import CalibratedPrices, measured_fits
 from rl.training.config import DEFAULT, read_config
-from rl.training.loop import shape
 
 MAX_BYTES = 4_000_000
 
@@ -24,8 +23,7 @@ def test_it_fits_into_a_wheel() -> None:
 
 def test_it_has_the_shape_that_its_settings_say() -> None:
     policy = shipped()
-    assert policy.network == shape(read_config(DEFAULT))
-    assert not policy.network.has_rebase
+    assert policy.network == read_config(DEFAULT).network
     policy.build()
 
 

@@ -15,7 +15,7 @@ from rl.agent.network import NetworkConfig
 from rl.agent.policy import Policy
 from rl.training.config import EpisodeConfig, PpoConfig, TrainConfig
 from rl.training.curves import Curve, read_curves
-from rl.training.loop import BEST, POLICY, shape, train
+from rl.training.loop import BEST, POLICY, train
 from rl.training.rollout import Order, play
 from rl.training.tasks import TaskSplit, make_env
 from tests.pipeline import models
@@ -133,10 +133,3 @@ def test_it_begins_with_the_policy_that_it_is_given(tmp_path: Path) -> None:
 def test_there_must_be_something_to_go_on_with(tmp_path: Path) -> None:
     with pytest.raises(UsageError, match="holds no policy"):
         train(CONFIG, partial(split, tmp_path), tmp_path / "nowhere", is_resumed=True)
-
-
-def test_a_policy_never_does_what_no_episode_allowed() -> None:
-    config = TrainConfig(episodes=EpisodeConfig(has_rebase=False))
-    assert config.network.has_rebase
-    assert not shape(config).has_rebase
-    assert shape(TrainConfig()).has_rebase

@@ -10,6 +10,7 @@ import numpy as np
 import pytest
 import torch
 
+from rl.env.observation import FIRST_CANDIDATE
 from rl.env.rewards import Rewards, potential
 from rl.world.assessment import assess, discounted, majority, rewards_of, tallies
 from rl.world.fit import Piece, encode_all
@@ -47,7 +48,7 @@ def test_a_world_that_does_not_change_is_retold_against_a_loop() -> None:
         before = episode.observations[1].arrays["candidate_rule"].tolist()
         imagined, known = list(before), {each: each for each in range(len(before))}
         for step in range(1, 4):
-            chosen = int(episode.actions[step]) - 2
+            chosen = int(episode.actions[step]) - FIRST_CANDIDATE
             if chosen not in known:
                 rule = int(episode.observations[step].arrays["candidate_rule"][chosen])
                 free = [each for each, other in enumerate(imagined) if other == rule and each not in known.values()]

@@ -18,7 +18,7 @@ from rl.world.reality import Manner, Order, Played, RealityHere
 from tests.rl import worlds
 from tests.rl.world import trajectories
 
-CONFIG = EpisodeConfig(max_steps=4, has_rebase=False)
+CONFIG = EpisodeConfig(max_steps=4)
 
 
 def tasks(folder: Path) -> TaskSplit:

@@ -10,9 +10,9 @@ import pytest
 
 from rl.agent.packing import pack
 from rl.env.environment import EGraphEnv, Settings
-from rl.env.observation import FIRST_CANDIDATE, REBASE, STOP
+from rl.env.observation import FIRST_CANDIDATE
 from rl.world.identity import NEW, predecessors
-from rl.world.replay import Replay, chosen_candidate, play, problems
+from rl.world.replay import Replay, play, problems
 from tests.pipeline import models
 from tests.rl import worlds
 from tests.rl.world import trajectories
@@ -49,7 +49,7 @@ def test_a_candidate_keeps_its_rule(tmp_path: Path) -> None:
 
 
 def test_what_was_applied_is_gone_and_the_rest_stays(tmp_path: Path) -> None:
-    env = EGraphEnv([worlds.branch_task(tmp_path, 3)], Settings(has_rebase=False))
+    env = EGraphEnv([worlds.branch_task(tmp_path, 3)], Settings())
     env.reset(seed=0)
     chosen = worlds.action_of(env, "matmul-distributes") - FIRST_CANDIDATE
     before = env.look.groups
@@ -71,22 +71,6 @@ def test_a_merge_changes_names_and_not_identities(tmp_path: Path) -> None:
     kept = [before[link].rule for link in links if link != NEW]
     assert kept == [each.rule for each, link in zip(env.look.groups, links, strict=True) if link != NEW]
     assert kept
-
-
-def test_after_rebase_no_candidate_is_known(tmp_path: Path) -> None:
-    env = EGraphEnv([worlds.branch_task(tmp_path, 3)])
-    actions = iter([None, REBASE, STOP])
-
-    def choose(observation: object) -> int:
-        action = next(actions)
-        return worlds.action_of(env, "matmul-distributes") if action is None else action
-
-    trajectory = play(env, choose, "branches", 0)
-    assert (trajectory.predecessors[1] == NEW).all()
-    assert trajectory.predecessors[2].tolist() == list(range(len(trajectory.predecessors[2])))
-    assert problems(trajectory) == []
-    with pytest.raises(ValueError, match="applies no candidate"):
-        chosen_candidate(REBASE)
 
 
 def test_problems_are_found() -> None:

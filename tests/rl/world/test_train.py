@@ -16,7 +16,7 @@ from rl.agent import checkpoint as policies
 from rl.agent.policy import Policy
 from rl.agent.statistics import FeatureStatistics
 from rl.env.environment import EGraphEnv
-from rl.env.observation import STOP
+from rl.env.observation import FIRST_CANDIDATE, STOP
 from rl.training.config import EpisodeConfig
 from rl.training.tasks import TaskSplit
 from rl.world import train as training
@@ -41,7 +41,7 @@ TINY = WorldConfig(
     model=ModelConfig(hidden=16, candidate_hidden=8, embedding=4, num_rules=64, num_groups=2, num_classes=3),
     fit=FitConfig(num_updates=3, num_encoder_updates=1, num_windows=4, num_encoder_windows=2, horizon=2),
     imagine=ImagineConfig(num_updates=2, num_states=16, horizon=3),
-    episodes=EpisodeConfig(max_steps=4, has_rebase=False),
+    episodes=EpisodeConfig(max_steps=4),
 )
 
 
@@ -93,7 +93,7 @@ def test_settings_are_read_and_checked(tmp_path: Path) -> None:
     assert (config.num_rounds, config.model.openness, config.fit.weights.drop) == (3, "mixture", 2.0)
     for text, message in (
         ('[model]\nopenness = "wide"\n', "openness"),
-        ("[episodes]\nhas_rebase = true\n", "has_rebase"),
+        ("[episodes]\nis_shaped = false\n", "is_shaped"),
         ("nothing = 1\n", "no such setting"),
         ("=", "TOML"),
     ):
@@ -141,7 +141,7 @@ def test_an_explorer_takes_what_is_allowed() -> None:
     policy = Policy(trajectories.model().network)
     for seed in range(20):
         seen = observation(seed)
-        candidates = seen.action_mask[2:].any()
+        candidates = seen.action_mask[FIRST_CANDIDATE:].any()
         for share in (0.0, 1.0):
             action = explorer(policy, seed, random_share=share, may_stop=False)(seen)
             assert seen.action_mask[action]
@@ -154,7 +154,7 @@ def test_prices_are_counted(tmp_path: Path) -> None:
     env.reset(seed=0)
     first = prices.num_prices
     assert first > 0
-    env.step(np.int64(2))
+    env.step(np.int64(FIRST_CANDIDATE))
     assert prices.num_prices > first
     assert Account(num_steps=2).plus(Account(num_steps=3, real_s=1.0)) == Account(num_steps=5, real_s=1.0)
 

@@ -11,7 +11,7 @@ import torch
 from rl.agent.network import Network, NetworkConfig
 from rl.agent.packing import pack
 from rl.env.environment import EGraphEnv, Settings
-from rl.env.observation import STOP, Observation
+from rl.env.observation import FIRST_CANDIDATE, STOP, Observation
 from rl.world.config import ModelConfig
 from rl.world.identity import NEW
 from rl.world.model import WorldModel
@@ -20,7 +20,7 @@ from rl.world.stochastic import Openness
 from tests.rl import worlds
 from tests.rl.observations import observation
 
-TINY = NetworkConfig(hidden=8, embedding=4, num_rounds=1, has_rebase=False)
+TINY = NetworkConfig(hidden=8, embedding=4, num_rounds=1)
 
 
 def model(openness: Openness = Openness.MIXTURE, seed: int = 0, num_members: int = 3) -> WorldModel:
@@ -54,7 +54,7 @@ def drawn(seed: int, num_steps: int = 4, *, is_terminated: bool = True) -> Traje
             seen.append(each)
     if is_terminated:
         seen[-1] = seen[-2]
-    actions = [2 + int(rng.integers(each.num_candidates)) for each in seen[:-1]]
+    actions = [FIRST_CANDIDATE + int(rng.integers(each.num_candidates)) for each in seen[:-1]]
     if is_terminated:
         actions[-1] = STOP
     links = [_links(one.num_candidates, two.num_candidates, rng) for one, two in itertools.pairwise(seen)]
@@ -89,7 +89,7 @@ def at_random(seed: int) -> Choose:
 def env(folder: Path, max_steps: int = 6) -> EGraphEnv:
     """An environment of two tiny tasks."""
     tasks = [worlds.chain_task(folder / "chain"), worlds.branch_task(folder / "branches")]
-    return EGraphEnv(tasks, Settings(max_steps=max_steps, has_rebase=False))
+    return EGraphEnv(tasks, Settings(max_steps=max_steps))
 
 
 def played(folder: Path, num_episodes: int = 4) -> list[Trajectory]:
