@@ -3,21 +3,31 @@
 from __future__ import annotations
 
 import tempfile
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import nullcontext
-from dataclasses import asdict, replace
-from functools import partial
+from dataclasses import replace
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Final, TypeVar
+from typing import TYPE_CHECKING, Annotated, Final
 
 import typer
 
 from eqsat.cli.face import HELP_NAMES, InterruptedRunError
 from eqsat.cli.printing import has_lines, print_json, print_rows, say
-from eqsat.cli.rules_screen import print_complaints, print_stats, print_why_not
-from eqsat.errors import BudgetError, EqsatError, RulesError, UsageError
+from eqsat.cli.rules_on_model import bench, new, stats, why_not
+from eqsat.cli.rules_screen import print_complaints
+from eqsat.cli.rules_shared import (
+    GRACE_S,
+    Json,
+    MemoryLimit,
+    Name,
+    Rules,
+    Threads,
+    TimeLimit,
+    limits_of,
+    only,
+)
+from eqsat.errors import RulesError, UsageError
 from eqsat.pipeline import output
-from eqsat.runtime.providers import provider_names
 from eqsat.text import arguments
 from eqsat.text.shown import console, echo
 
@@ -25,32 +35,10 @@ if TYPE_CHECKING:
     from eqsat.authoring.tools.complaints import Complaint
     from eqsat.authoring.tools.isolation import Limits
     from eqsat.authoring.tools.judging import Judged, Order
-    from eqsat.authoring.tools.models import Setting
-
-T = TypeVar("T")
 
 _OPERATORS: Final = "MatMul,Add,Mul,Transpose,Concat,Relu"
 """What terms are made of where nobody says."""
 
-_GRACE_S: Final = 30.0
-"""Seconds after its time at which work on a model is ended; it ends by itself before that."""
-
-Rules = Annotated[
-    list[Path] | None, typer.Option(metavar="FILE", help="A further rules file, read after the one that ships.")
-]
-Json = Annotated[bool, typer.Option("--json", help="Print JSON for a machine to read.")]
-TimeLimit = Annotated[str, typer.Option(metavar="TIME", help="How long it may take: 90, 90s, 10m or 1.5h.")]
-MemoryLimit = Annotated[str, typer.Option(metavar="SIZE", help="Memory it may take: 6GiB, 500MB or bytes.")]
-Provider = Annotated[
-    list[str] | None, typer.Option(metavar="NAME", help="ONNX Runtime provider, in order of priority.")
-]
-Threads = Annotated[int, typer.Option(min=0, help="Intra-op threads the model will run with; 0: default.")]
-InputShape = Annotated[
-    list[str] | None,
-    typer.Option(metavar="NAME:1,3,224,224", help="Shape to measure at, for an input with symbolic dimensions."),
-]
-Model = Annotated[Path, typer.Argument(metavar="MODEL", help="An ONNX model.", show_default=False)]
-Name = Annotated[str, typer.Argument(metavar="NAME", help="Name of a rule.", show_default=False)]
 
 app = typer.Typer(add_completion=False, rich_markup_mode=None, context_settings=HELP_NAMES)
 
@@ -211,7 +199,7 @@ def check(
     from eqsat.authoring.tools.check import prepare
     from eqsat.authoring.tools.recording import Recording
 
-    limits = _limits(time_limit, memory_limit)
+    limits = limits_of(time_limit, memory_limit)
     checked = prepare(tuple(files or ()))
     if record and files:
         raise UsageError("--record is for the rules that ship: it takes no FILE")
@@ -311,7 +299,7 @@ def judge_rule(
     from eqsat.authoring.tools.catalogue import find, read_book
     from eqsat.authoring.tools.judging import Order, told
 
-    limits = _limits(time_limit, memory_limit)
+    limits = limits_of(time_limit, memory_limit)
     files = tuple(str(path) for path in rules or ())
     names = tuple(rule.name for rule in find(read_book(rules or ()), name))
     order = Order(files=files, names=names, num_instances=num_instances, seed=seed)
@@ -332,162 +320,12 @@ def judge_rule(
     return RulesError.exit_code if wrong else 0
 
 
-# --- why not --------------------------------------------------------------------------------------------------
+# --- about a model --------------------------------------------------------------------------------------------
 
-
-@app.command("why-not")
-def why_not(
-    name: Name,
-    model: Model,
-    rules: Rules = None,
-    node: Annotated[
-        str, typer.Option(metavar="NAME", help="Node or value at which the rule is expected.  [default: anywhere]")
-    ] = "",
-    after: Annotated[
-        list[str] | None, typer.Option(metavar="NAMES", help="Rules or groups to apply first, wherever they match.")
-    ] = None,
-    places: Annotated[int, typer.Option(min=1, help="Closest places to show.")] = 1,
-    input_shape: InputShape = None,
-    time_limit: TimeLimit = "120s",
-    memory_limit: MemoryLimit = "6GiB",
-    json: Json = False,
-) -> int:
-    """Say why a rule does not match a model: the closest place, and what is missing there.
-
-    Names are those of the model. A fact that is not known does not hold, and the answer says which one it was: "the
-    shape of `x` is not known".
-    """
-    from eqsat.authoring.tools.catalogue import find, read_book
-    from eqsat.authoring.tools.models import explain
-
-    limits = _limits(time_limit, memory_limit)
-    output.check_input(model)
-    directions = find(read_book(rules or ()), name)
-    found = [
-        _only(
-            explain,
-            tuple(rules or ()),
-            rule.name,
-            model,
-            node,
-            arguments.split_names(after or ()),
-            places,
-            arguments.parse_input_shapes(input_shape or ()),
-            limits=limits,
-        )
-        for rule in directions
-    ]
-    if json:
-        print_json([asdict(each) for each in found])
-        return 0
-    out = console(is_stderr=False)
-    for each in found:
-        print_why_not(out, each)
-    return 0
-
-
-# --- what rules do on a model ---------------------------------------------------------------------------------
-
-
-@app.command("stats")
-def stats(
-    model: Model,
-    rules: Rules = None,
-    prices: Annotated[
-        bool, typer.Option("--prices/--no-prices", help="Measure prices, for what each rule gains.")
-    ] = True,
-    provider: Provider = None,
-    threads: Threads = 0,
-    input_shape: InputShape = None,
-    max_enodes: Annotated[int, typer.Option(min=1, help="E-nodes at which no more rules are applied.")] = 50_000,
-    cost_db: Annotated[
-        Path | None, typer.Option(metavar="FILE", help="Price database.  [default: in the user's cache folder]")
-    ] = None,
-    time_limit: TimeLimit = "180s",
-    memory_limit: MemoryLimit = "6GiB",
-    json: Json = False,
-) -> int:
-    """Say what each rule does on a model.
-
-    Every rule is applied wherever it matches, again and again. Shown are its matches, its applications, the time that
-    they took, the e-nodes that they added, and the gain: what the cheapest graph would cost more, by measured prices,
-    without the forms that this rule made. Only "bench" measures what a rule is worth in the whole model.
-    """
-    from eqsat.authoring.tools.models import count
-
-    setting, limits = _setting(model, rules, provider, threads, input_shape, time_limit, memory_limit)
-    setting = replace(setting, max_enodes=max_enodes, cost_db="" if cost_db is None else str(cost_db))
-    found = _only(partial(count, has_prices=prices), setting, limits=limits)
-    if json:
-        print_json(asdict(found))
-        return 0
-    print_stats(console(is_stderr=False), found)
-    return 0
-
-
-@app.command("bench")
-def bench(
-    name: Name,
-    model: Model,
-    rules: Rules = None,
-    provider: Provider = None,
-    threads: Threads = 0,
-    input_shape: InputShape = None,
-    time_limit: TimeLimit = "120s",
-    memory_limit: MemoryLimit = "6GiB",
-    seed: Annotated[int, typer.Option(min=0, help="Seed of the inputs and of every order.")] = 0,
-    json: Json = False,
-) -> int:
-    """Measure what a rule alone is worth on a model.
-
-    The model is written with the rule's forms wherever they fit, and without; both are checked to compute the same and
-    are measured against each other in pairs of fresh sessions. Printed is the ratio of latencies, with its 95 %
-    interval.
-    """
-    from eqsat.authoring.tools.bench import told as measured_lines
-    from eqsat.authoring.tools.catalogue import find, read_book
-    from eqsat.authoring.tools.models import measure
-
-    setting, limits = _setting(model, rules, provider, threads, input_shape, time_limit, memory_limit)
-    directions = find(read_book(rules or ()), name)
-    found = [_only(measure, replace(setting, seed=seed), rule.name, limits=limits) for rule in directions]
-    if json:
-        print_json([asdict(each) for each in found])
-        return 0
-    out = console(is_stderr=False)
-    for each in found:
-        for line in measured_lines(each):
-            say(out, line)
-    return 0
-
-
-@app.command("new")
-def new(
-    source: Annotated[
-        Path, typer.Option("--from", metavar="MODEL", help="The model with the pattern in it.", show_default=False)
-    ],
-    nodes: Annotated[
-        list[str],
-        typer.Option(metavar="NAMES", help="Nodes of the left side, by their names or outputs.", show_default=False),
-    ],
-    name: Annotated[str, typer.Option(metavar="NAME", help="Name of the rule.")] = "my-rule",
-    input_shape: InputShape = None,
-    time_limit: TimeLimit = "120s",
-    memory_limit: MemoryLimit = "6GiB",
-) -> int:
-    """Print a rule to complete: its left side is a part of a model.
-
-    What the nodes read is a variable, a constant of one element is a number, and the conditions that may be needed are
-    comments. What is left to write is the right side, and why it is equal.
-    """
-    from eqsat.authoring.tools.models import write_template
-
-    limits = _limits(time_limit, memory_limit)
-    output.check_input(source)
-    shapes = arguments.parse_input_shapes(input_shape or ())
-    text = _only(write_template, source, arguments.split_names(nodes), name, shapes, limits=limits)
-    echo(text, has_end=False)
-    return 0
+app.command("why-not")(why_not)
+app.command("stats")(stats)
+app.command("bench")(bench)
+app.command("new")(new)
 
 
 @app.command("infer")
@@ -510,7 +348,7 @@ def infer(
     """
     from eqsat.authoring.tools.proposing import Wish, propose
 
-    limits = _limits(time_limit, memory_limit)
+    limits = limits_of(time_limit, memory_limit)
     wish = Wish(
         operators=arguments.split_names(operators or (_OPERATORS,)),
         files=tuple(rules or ()),
@@ -523,7 +361,7 @@ def infer(
     )
     err = console(is_stderr=True)
     with err.status("looking for rules") if err.is_terminal else nullcontext():
-        found = _only(propose, wish, limits=replace(limits, time_s=limits.time_s + 2 * _GRACE_S))
+        found = only(propose, wish, limits=replace(limits, time_s=limits.time_s + 2 * GRACE_S))
     if json:
         print_json(found.to_fields())
         return 0
@@ -552,52 +390,3 @@ def docs(
     else:
         output.write_text(page, text)
     return 0
-
-
-# --- what the commands share ----------------------------------------------------------------------------------
-
-
-def _limits(time_limit: str, memory_limit: str) -> Limits:
-    from eqsat.authoring.tools.isolation import Limits
-
-    return Limits(time_s=arguments.parse_duration_s(time_limit), memory_bytes=arguments.parse_bytes(memory_limit))
-
-
-def _setting(
-    model: Path,
-    rules: Sequence[Path] | None,
-    provider: Sequence[str] | None,
-    threads: int,
-    input_shape: Sequence[str] | None,
-    time_limit: str,
-    memory_limit: str,
-) -> tuple[Setting, Limits]:
-    """Return how a model is to be run, and what the work may take: some time more than it means to."""
-    from eqsat.authoring.tools.models import Setting
-
-    limits = _limits(time_limit, memory_limit)
-    output.check_input(model)
-    setting = Setting(
-        model=model,
-        files=tuple(rules or ()),
-        providers=provider_names(provider or ()) or Setting(model=model).providers,
-        threads=threads,
-        input_shapes=arguments.parse_input_shapes(input_shape or ()),
-        time_s=limits.time_s,
-    )
-    return setting, replace(limits, time_s=limits.time_s + max(_GRACE_S, 0.5 * limits.time_s))
-
-
-def _only(work: Callable[..., Iterator[T]], *given: object, limits: Limits) -> T:
-    """Return the one thing that a work gives in a process of its own."""
-    from eqsat.authoring.tools.isolation import CrashError, LimitError, isolated
-
-    try:
-        (found,) = isolated(work, *given, limits=limits)
-    except CrashError as error:
-        raise EqsatError(f"internal error: the work {error}") from None
-    except LimitError as error:
-        raise BudgetError(f"the work {error}") from None
-    except KeyboardInterrupt:
-        raise InterruptedRunError("interrupted before there was any result") from None
-    return found

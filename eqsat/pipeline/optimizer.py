@@ -5,12 +5,10 @@ from __future__ import annotations
 import math
 import random
 import time
-from collections.abc import Callable, Collection, Mapping, Sequence
-from dataclasses import dataclass, replace
+from collections.abc import Callable, Mapping
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Final, assert_never, final
-
-from typing_extensions import override
 
 from eqsat.egglog.commands import EgglogError
 from eqsat.egraph.session import Session, UnsoundRulesError
@@ -23,12 +21,14 @@ from eqsat.pipeline.finals import Explored, Finals, keep_input
 from eqsat.pipeline.job import Job, Prices, Target
 from eqsat.pipeline.outcome import Findings
 from eqsat.pipeline.progress import FINALS_SHARE, PRICE_SHARE, SEARCH_SHARE, TUNED_SHARE, Progress, Schedule
-from eqsat.pipeline.reasons import Why, told, why_refused
+from eqsat.pipeline.reasons import Why, listed, told, what_to_give, why_refused
 from eqsat.pipeline.report import Report
 from eqsat.pipeline.report_parts import Amounts, Status
 from eqsat.pipeline.scratch import read_best
+from eqsat.pipeline.search_clock import SearchClock
 from eqsat.prices.database import PriceDatabase
-from eqsat.prices.frugal import Frugal, Meter
+from eqsat.prices.frugal import Frugal
+from eqsat.prices.metered import Metered
 from eqsat.prices.micro import MicroMaker
 from eqsat.prices.pricing import Pricer
 from eqsat.prices.problem import PricedProblem
@@ -53,8 +53,6 @@ from ir.reader import read
 
 if TYPE_CHECKING:
     from eqsat.pipeline.tournament import Finalist, Tournament
-    from eqsat.prices.beliefs import Kernel
-    from eqsat.prices.micro import Cluster
     from eqsat.verify.plan import Feeds
     from ir.graph import Graph
     from ir.onnx_file import ModelFile
@@ -268,8 +266,8 @@ class _Run:
             return told(Why.INPUT_FAILS, error)
         if error.is_refused or why_refused(str(error))[0] is not Why.REFUSED_INPUT:
             return self._why_refused(cause)
-        shapes = ", ".join(f"{name}:{_listed(shape)}" for name, shape in error.shapes.items())
-        raise ModelError(f"{self.source}: it does not run on {shapes}: {error}; {_what_to_give(graph, error.shapes)}")
+        shapes = ", ".join(f"{name}:{listed(shape)}" for name, shape in error.shapes.items())
+        raise ModelError(f"{self.source}: it does not run on {shapes}: {error}; {what_to_give(graph, error.shapes)}")
 
     def _why_nothing_was_applied(self) -> str:
         outcome = self.findings.search
@@ -364,7 +362,7 @@ class _Run:
         def settle(session: Session) -> PricedProblem:
             return frugal.settle(session, MicroMaker(session, sizes), provider)
 
-        clock = _SearchClock(self.clock, pricer)
+        clock = SearchClock(self.clock, pricer)
 
         def skip(seconds: float, is_on_top: bool) -> None:
             clock.skip(seconds)
@@ -406,7 +404,7 @@ class _Run:
     def _frugal(self, pricer: Pricer) -> Frugal:
         """Return what prices the e-graphs of this run."""
         return Frugal(
-            _Metered(pricer),
+            Metered(pricer),
             reference=reference_prices(self.job.providers[0]),
             patience_s=_PATIENCE_S[self.job.prices],
             seed=self.job.seed,
@@ -459,47 +457,6 @@ _PATIENCE_S: Final = {Prices.NEEDED: 0.0, Prices.AUTO: 20.0, Prices.ALL: math.in
 """Seconds of measuring for which it is not asked what is needed; asking takes some seconds too."""
 
 
-@final
-class _SearchClock:
-    """A clock that stands still while prices are measured, and for all else that is not the search's."""
-
-    def __init__(self, clock: Callable[[], float], pricer: Pricer) -> None:
-        self._clock = clock
-        self._pricer = pricer
-        self._skipped_s = -pricer.measuring_s
-
-    def __call__(self) -> float:
-        return self._clock() - self._pricer.measuring_s - self._skipped_s
-
-    def skip(self, seconds: float) -> None:
-        """Go back by some seconds."""
-        self._skipped_s += seconds
-
-
-@final
-@dataclass(frozen=True, slots=True)
-class _Metered(Meter):
-    """A pricer that measures what it is asked for."""
-
-    pricer: Pricer
-
-    @override
-    def known(self, session: Session, clusters: Sequence[Cluster], maker: MicroMaker) -> Mapping[Cluster, float]:
-        return self.pricer.known(clusters, maker)
-
-    @override
-    def measure(self, session: Session, cluster: Cluster, maker: MicroMaker) -> float:
-        return self.pricer.price([cluster], maker)[cluster]
-
-    @override
-    def describe(self, kernels: Mapping[str, Kernel]) -> None:
-        self.pricer.describe(kernels)
-
-    @override
-    def others(self, names: Collection[str]) -> Mapping[str, tuple[Kernel, float]]:
-        return self.pricer.others(names)
-
-
 def _price_us(priced: PricedProblem) -> float | None:
     """Return the price of an e-graph of one graph alone; None where a part of it has none."""
     try:
@@ -507,23 +464,6 @@ def _price_us(priced: PricedProblem) -> float | None:
     except NoSelectionError:
         return None
     return cost_us if math.isfinite(cost_us) else None
-
-
-def _listed(shape: Sequence[object]) -> str:
-    return ",".join(map(str, shape)) or "a scalar"
-
-
-def _what_to_give(graph: Graph, tried: Mapping[str, tuple[int, ...]]) -> str:
-    """What to say about a model that does not run on inputs of the sizes that were guessed.
-
-    Args:
-        graph: The model.
-        tried: The shapes it was tried with, by input name.
-    """
-    open_ones = [name for name in tried if name in graph.types and any(dim < 0 for dim in graph.types[name].shape)]
-    flags = " ".join(f"--input-shape {name}:{','.join(map(str, tried[name]))}" for name in open_ones)
-    shapes = f"give other sizes, as {flags}, or " if flags else "give "
-    return f"{shapes}inputs that it takes with --inputs"
 
 
 def _has_changed(session: Session) -> bool:

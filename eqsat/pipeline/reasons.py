@@ -1,12 +1,15 @@
-"""Why a run gives the input back: one table of what is said, and of the one thing to try next."""
+"""Why a run gives the input back, or ends: what is said, and the one thing to try next."""
 
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from enum import StrEnum
-from typing import Final
+from typing import TYPE_CHECKING, Final
+
+if TYPE_CHECKING:
+    from ir.graph import Graph
 
 
 class Why(StrEnum):
@@ -155,3 +158,21 @@ def why_refused(message: str) -> tuple[Why, str]:
     if found := _OPSET.search(message):
         return Why.NEWER_VERSION, f"opset {found[1]}"
     return Why.REFUSED_INPUT, message
+
+
+def listed(shape: Sequence[object]) -> str:
+    """Return a shape as it is written."""
+    return ",".join(map(str, shape)) or "a scalar"
+
+
+def what_to_give(graph: Graph, tried: Mapping[str, tuple[int, ...]]) -> str:
+    """Return what to say about a model that does not run on inputs of the sizes that were guessed.
+
+    Args:
+        graph: The model.
+        tried: The shapes it was tried with, by input name.
+    """
+    open_ones = [name for name in tried if name in graph.types and any(dim < 0 for dim in graph.types[name].shape)]
+    flags = " ".join(f"--input-shape {name}:{','.join(map(str, tried[name]))}" for name in open_ones)
+    shapes = f"give other sizes, as {flags}, or " if flags else "give "
+    return f"{shapes}inputs that it takes with --inputs"
