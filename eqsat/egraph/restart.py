@@ -27,7 +27,13 @@ def restarted(session: Session, choice: Mapping[int, ENode]) -> Session:
     """
     rebuilt = rebuild(session, choice)
     graph = replace(session.graph, nodes=rebuilt.nodes, constants=dict(rebuilt.constants), types=dict(rebuilt.types))
-    return Session(graph, session.rules, behind=origins_of(session, rebuilt), refused=session.refused)
+    return Session(
+        graph,
+        session.rules,
+        behind=origins_of(session, rebuilt),
+        refused=session.refused,
+        simplified=session.simplified,
+    )
 
 
 def origins_of(session: Session, rebuilt: Rebuilt) -> Counter[str]:

@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Final, final
 
 from eqsat.egglog.commands import (
     Location,
+    RunReport,
     RunScheduleOutput,
     parse,
     run,
@@ -87,6 +88,7 @@ class Session:
         *,
         behind: Mapping[str, int] = _NOTHING,
         refused: Mapping[str, str] = _NONE_REFUSED,
+        simplified: Iterable[str] = (),
     ) -> None:
         """Load a model.
 
@@ -95,6 +97,7 @@ class Session:
             rules: The rules, selected for the model's opset and the target already.
             behind: Rules that have made this graph of the user's model, and how often they were applied.
             refused: Rules that offer nothing, and why.
+            simplified: Rules that simplify without being asked, and have matched in the making of this graph.
 
         Raises:
             RulesError: A rule does not fit the schema.
@@ -107,6 +110,7 @@ class Session:
         self.mirror = Mirror(inference=self.inference)
         self.applied: Counter[str] = Counter()
         self.refused = dict(refused)
+        self.simplified = set(simplified)
         language = language_of(rules, {node.operator for node in graph.nodes if node.operator})
         self.program = language.program
         self._egraph = language.open()
@@ -261,7 +265,11 @@ class Session:
         """Facts and simplifications to the end, then matches, then one snapshot."""
         for _ in range(MAX_FACT_ROUNDS):
             run(self._egraph, saturate("facts"))
-            if not _changed(run(self._egraph, run_once("simp"))):
+            reports = _reports(run(self._egraph, run_once("simp")))
+            self.simplified.update(
+                name for each in reports for name, count in each.num_matches_per_rule.items() if count
+            )
+            if not any(each.updated for each in reports):
                 break
         else:
             raise UnsoundRulesError("the ungated rules (ruleset simp) do not come to an end")
@@ -368,5 +376,5 @@ class Session:
             return UNTYPED
 
 
-def _changed(outputs: Iterable[object]) -> bool:
-    return any(isinstance(output, RunScheduleOutput) and output.report.updated for output in outputs)
+def _reports(outputs: Iterable[object]) -> list[RunReport]:
+    return [output.report for output in outputs if isinstance(output, RunScheduleOutput)]

@@ -6,7 +6,8 @@ whose interval leaves out "as fast". It is kept as soon as there is one, so that
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
+from collections.abc import Set as AbstractSet
 from dataclasses import dataclass, replace
 from functools import cached_property
 from pathlib import Path
@@ -24,7 +25,7 @@ from eqsat.pipeline.scratch import keep_best
 from eqsat.pipeline.tournament import Tournament
 from eqsat.pipeline.tuning import tune
 from eqsat.prices.macs import model_macs
-from eqsat.rules.rule import FloatClass, RuleKind
+from eqsat.rules.rule import FloatClass
 from eqsat.runtime.drop_in import DISABLED_OPTIMIZERS_KEY, LEVEL_KEY
 from eqsat.runtime.errors import MeasurementError
 from eqsat.runtime.intervals import MIN_PAIRS
@@ -87,6 +88,21 @@ class Explored:
     selection: Selection
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Opened:
+    """A tournament with its first finalist.
+
+    Attributes:
+        explored: Where its graphs come from.
+        tournament: The tournament.
+        first: A model that was accepted.
+    """
+
+    explored: Explored
+    tournament: Tournament
+    first: Finalist
+
+
 @final
 class Finals:
     """The finals of one run."""
@@ -135,7 +151,7 @@ class Finals:
         self._macs_of: dict[Path, int | None] = {}
         self._unmeasured = told(Why.NO_TIME_TO_MEASURE)
 
-    def open(self, explored: Explored) -> tuple[Tournament, Finalist] | None:
+    def open(self, explored: Explored) -> Opened | None:
         """Build the first finalist of a new tournament.
 
         Returns:
@@ -161,14 +177,15 @@ class Finals:
         why = self.why_no_finalist() or "the graphs that use it cannot be written or run"
         self._findings.warnings.extend(f"rule {name} was left out: {why}" for name in sorted(tournament.barred))
         self._refusals.clear()
-        return tournament, first
+        return Opened(explored=explored, tournament=tournament, first=first)
 
-    def run(self, explored: Explored, tournament: Tournament, first: Finalist) -> Report:
+    def run(self, opened: Opened) -> Report:
         """Measure, verify and keep; return the report on what was kept.
 
         Raises:
             VerificationError: The fastest graph does not compute what the input computes.
         """
+        explored, tournament, first = opened.explored, opened.tournament, opened.first
         early = self._early(explored, tournament, first)
         is_early_decided = early is not None and self._is_decided()
         with self._progress.stage(Stage.MEASURE, "measuring the finalists"):
@@ -277,7 +294,7 @@ class Finals:
             self._prepared(num_checks, seed),
             built.path,
             settings=settings,
-            float_class=_loosest(explored.rules, built.origins),
+            float_class=_loosest(explored.rules, {*built.origins, *explored.session.simplified}),
         )
 
     @property
@@ -439,7 +456,7 @@ def _model_name(job: Job) -> str:
     return Path(job.output_path or "model.onnx").name
 
 
-def _loosest(rules: RuleBook, origins: Mapping[str, int]) -> FloatClass:
-    """The loosest float class of the rules behind a model, those that simplify without being asked included."""
-    classes = [rule.floats for rule in rules.rules if rule.name in origins or rule.kind is RuleKind.SIMP]
+def _loosest(rules: RuleBook, names: AbstractSet[str]) -> FloatClass:
+    """The loosest float class of some rules."""
+    classes = [rule.floats for rule in rules.rules if rule.name in names]
     return max(classes, key=lambda each: each.looseness, default=FloatClass.EXACT)

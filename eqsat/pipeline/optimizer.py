@@ -17,7 +17,7 @@ from eqsat.extraction.cpsat import solve
 from eqsat.extraction.problem import NoSelectionError
 from eqsat.pipeline.culprits import culprits
 from eqsat.pipeline.events import Event, Stage
-from eqsat.pipeline.finals import Explored, Finals, keep_input
+from eqsat.pipeline.finals import Explored, Finals, Opened, keep_input
 from eqsat.pipeline.job import Job, Prices, Target
 from eqsat.pipeline.outcome import Findings
 from eqsat.pipeline.progress import FINALS_SHARE, PRICE_SHARE, SEARCH_SHARE, TUNED_SHARE, Progress, Schedule
@@ -52,7 +52,6 @@ from ir.onnx_file import open_model
 from ir.reader import read
 
 if TYPE_CHECKING:
-    from eqsat.pipeline.tournament import Finalist, Tournament
     from eqsat.verify.plan import Feeds
     from ir.graph import Graph
     from ir.onnx_file import ModelFile
@@ -327,16 +326,16 @@ class _Run:
         explored = explore(rules, self.schedule.deadline(SEARCH_SHARE))
         if explored is None:
             return keep_input(self.findings, self._why_nothing_was_applied())
-        entered = finals.open(explored)
-        if entered is not None:
-            return finals.run(explored, *entered)
+        opened = finals.open(explored)
+        if opened is not None:
+            return finals.run(opened)
         refusal = finals.why_no_finalist()
         found = self._without_culprits(finals, explored, explore)
         if found is None:
             return keep_input(self.findings, self._why_all_are_refused(refusal))
-        guilty, explored, entered = found
+        guilty, opened = found
         self.findings.warnings.extend(f"rule {name} was left out: {refusal}" for name in sorted(guilty))
-        report = finals.run(explored, *entered)
+        report = finals.run(opened)
         if report.status is Status.OPTIMIZED:
             return report
         wrong = told(Why.WRONG_RULES, ", ".join(sorted(guilty)))
@@ -431,26 +430,26 @@ class _Run:
         finals: Finals,
         refused: Explored,
         explore: Callable[[RuleBook, float], Explored | None],
-    ) -> tuple[frozenset[str], Explored, tuple[Tournament, Finalist]] | None:
+    ) -> tuple[frozenset[str], Opened] | None:
         """Start over without the rules that make every graph of the e-graph wrong: a false union cannot be undone."""
         deadline = self.schedule.deadline(FINALS_SHARE)
-        sound: dict[frozenset[str], tuple[Explored, tuple[Tournament, Finalist]]] = {}
+        sound: dict[frozenset[str], Opened] = {}
 
         def is_sound(left_out: frozenset[str]) -> bool:
             now = self.clock()
             explored = explore(refused.rules.select(skip=left_out), now + SEARCH_SHARE * (deadline - now))
             if explored is None:
                 return True
-            entered = finals.open(explored)
-            if entered is not None:
-                sound[left_out] = (explored, entered)
-            return entered is not None
+            opened = finals.open(explored)
+            if opened is not None:
+                sound[left_out] = opened
+            return opened is not None
 
         suspects = frozenset((*refused.session.applied, *refused.session.behind))
         if self.clock() >= deadline or not is_sound(suspects):
             return None
         guilty = culprits(suspects, is_sound, lambda: self.clock() >= deadline)
-        return (guilty, *sound[guilty]) if guilty in sound else None
+        return (guilty, sound[guilty]) if guilty in sound else None
 
 
 _PATIENCE_S: Final = {Prices.NEEDED: 0.0, Prices.AUTO: 20.0, Prices.ALL: math.inf}

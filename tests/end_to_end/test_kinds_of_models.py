@@ -186,6 +186,19 @@ def test_an_end_without_gain_names_the_rules_that_were_wrong(run: Run) -> None:
     assert "tanh-away" in report.reason
 
 
+SIMPLE = '; SOURCE elsewhere\n; FLOATS finite\n(rewrite (Cos (Neg x)) (Cos x) :ruleset simp :name "elsewhere")\n'
+
+
+@pytest.mark.parametrize(("floats", "status"), [("exact", Status.UNCHANGED), ("finite", Status.OPTIMIZED)])
+def test_rules_that_did_not_match_loosen_nothing(run: Run, floats: str, status: Status) -> None:
+    nodes = [models.node("Exp", "x", "e"), models.node("Div", "e e", "q"), models.node("Neg", "q", "n")]
+    nodes += [models.node("Neg", "n", "y")]
+    model = models.make(nodes, [("x", [8, 8])], [("y", [8, 8])])
+    quotient = models.rewrite("(Neg (Neg (Div (Exp x) (Exp x))))", "(Cos (Sub x x))", "quotient")
+    report, _ = run(model, f"{SIMPLE}; SOURCE e / e = 1\n; FLOATS {floats}\n{quotient}")
+    assert report.status is status
+
+
 def test_a_rule_of_ones_own_that_takes_no_part_is_named(run: Run, tmp_path: Path) -> None:
     own = tmp_path / "own.egg"
     own.write_text("; SOURCE none\n; FLOATS approximates\n" + models.rewrite("(Tanh x)", "x", "tanh-away"))
